@@ -1,0 +1,128 @@
+//! What the hooks are handed.
+
+use std::{error::Error, fmt};
+
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
+
+use crate::{
+    close::{Reason, words},
+    observe::Panics,
+};
+
+/// The head of a request, borrowed for [`Observer::begin`](crate::Observer::begin).
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The target. On HTTP/1 usually without scheme and authority.
+    pub uri: &'a Uri,
+    /// The protocol version.
+    pub version: Version,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// What outer layers attached, such as axum's `ConnectInfo` or `MatchedPath`.
+    pub extensions: &'a Extensions,
+    /// Where an observer's panic is reported. Carried here so that observers composed of others can reach it.
+    pub(crate) panics: &'a Panics,
+}
+
+/// The head of a response, borrowed for [`Listener::on_response`](crate::Listener::on_response).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers as the service set them; the server may add some, such as `date`.
+    pub headers: &'a HeaderMap,
+}
+
+/// Data frames that passed, in one direction.
+///
+/// One frame a call, unless another thread was inside a hook of the same exchange: frames that passed meanwhile
+/// arrive added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Data {
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many, at least one.
+    pub frames: u64,
+}
+
+/// One direction is complete.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct End<'a> {
+    /// All bytes of data that passed in this direction.
+    pub bytes: u64,
+    /// All data frames that passed in this direction.
+    pub frames: u64,
+    /// The trailers, when the body ended with some.
+    pub trailers: Option<&'a HeaderMap>,
+}
+
+/// One direction failed.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Failure<'a> {
+    /// What kind of failure: of the request [`Disconnected`](Reason::Disconnected), [`Reset`](Reason::Reset),
+    /// [`StreamReset`](Reason::StreamReset), [`RequestFailed`](Reason::RequestFailed) or
+    /// [`LengthMismatch`](Reason::LengthMismatch); of the response [`ServiceFailed`](Reason::ServiceFailed),
+    /// [`ResponseFailed`](Reason::ResponseFailed) or [`LengthMismatch`](Reason::LengthMismatch), in the client role
+    /// also what the peer did.
+    pub reason: Reason,
+    /// The error itself, where there is one and its type is known: see
+    /// [`LifecycleLayer::known_error`](crate::LifecycleLayer::known_error). `None` as well when another thread was
+    /// inside a hook of the same exchange, because then the error has moved on before this hook runs.
+    pub error: Option<&'a (dyn Error + 'static)>,
+    /// Bytes of data that passed in this direction before.
+    pub bytes: u64,
+    /// Data frames that passed in this direction before.
+    pub frames: u64,
+}
+
+/// Why nothing more will happen on the request side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestClose {
+    /// Fully read.
+    Complete,
+    /// The body failed.
+    Failed,
+    /// Dropped before any frame was read.
+    Unread,
+    /// Dropped after some frames were read.
+    Partial,
+    /// The response side is over while somebody still holds the body; what becomes of it is not reported.
+    Detached,
+}
+
+/// How the hand-over of a response is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Finish {
+    /// The HTTP stack has taken the last of it. Whether and when it reached the operating system is not known.
+    Released,
+}
+
+words! {
+    RequestClose {
+        Complete => "complete",
+        Failed => "failed",
+        Unread => "unread",
+        Partial => "partial",
+        Detached => "detached",
+    }
+    Finish { Released => "released" }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", self.method)
+            .field("uri", self.uri)
+            .field("version", &self.version)
+            .field("headers", self.headers)
+            .finish_non_exhaustive()
+    }
+}

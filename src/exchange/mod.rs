@@ -1,0 +1,16 @@
+//! The exchange: wrappers report facts to its cell, the machine decides, the listener is called.
+
+mod cell;
+mod gate;
+mod machine;
+mod marks;
+mod summary;
+
+pub(crate) use self::{
+    cell::{Direction, Exchange, Link, Report},
+    machine::{Cause, Fact, Role},
+};
+pub use self::{
+    marks::{Mark, Marks},
+    summary::{Summary, Transfer},
+};

@@ -1,0 +1,103 @@
+//! The whole of an exchange, as `on_close` is handed it.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+
+use super::marks::{Mark, Marks};
+use crate::{
+    RequestClose,
+    close::{Close, Evidence, Initiator, Reason, Stage},
+};
+
+/// The whole of an exchange: what [`Listener::on_close`](crate::Listener::on_close) is handed.
+///
+/// Results are kept on every path: an exchange that failed half way tells what it had transferred.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The request's method.
+    pub method: Method,
+    /// The request's target, if asked for by [`Interest::URI`](crate::Interest::URI).
+    pub uri: Option<Uri>,
+    /// The request's protocol version.
+    pub version: Version,
+    /// The response's status; `None` when there was no response.
+    pub status: Option<StatusCode>,
+    /// The verdict.
+    pub close: Close,
+    /// How the request side ended.
+    pub request_close: RequestClose,
+    /// What passed of the request body.
+    pub request: Transfer,
+    /// What passed of the response body.
+    pub response: Transfer,
+    /// When, if asked for by [`Interest::MARKS`](crate::Interest::MARKS).
+    pub marks: Marks,
+}
+
+/// What passed in one direction: what left our wrapper, which is not what arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transfer {
+    /// Bytes of data, without framing.
+    pub bytes: u64,
+    /// Data frames.
+    pub frames: u64,
+    /// Whether it was complete: `on_request_end` or `on_response_end` fired.
+    pub complete: bool,
+    /// Its trailers, if there were some and [`Interest::TRAILERS`](crate::Interest::TRAILERS) asked for them.
+    pub trailers: Option<Box<HeaderMap>>,
+}
+
+impl Summary {
+    /// Of an exchange that has just begun. The verdict is what it would be if nothing more were ever seen.
+    pub(crate) fn begin(method: Method, version: Version, uri: Option<Uri>, marks: Marks) -> Self {
+        Self {
+            method,
+            uri,
+            version,
+            status: None,
+            close: Close {
+                reason: Reason::Unknown,
+                stage: Stage::Request,
+                initiator: Initiator::Unknown,
+                evidence: Evidence::Drop,
+            },
+            request_close: RequestClose::Detached,
+            request: Transfer::default(),
+            response: Transfer::default(),
+            marks,
+        }
+    }
+
+    /// From begin to close: the exchange's duration.
+    pub fn duration(&self) -> Option<Duration> {
+        self.marks.get(Mark::Close)
+    }
+
+    /// From begin until the request ended or failed.
+    pub fn time_to_request_end(&self) -> Option<Duration> {
+        self.marks.get(Mark::RequestEnd)
+    }
+
+    /// From begin to the response head.
+    pub fn time_to_head(&self) -> Option<Duration> {
+        self.marks.get(Mark::Response)
+    }
+
+    /// From begin to the first data of the response.
+    pub fn time_to_first_byte(&self) -> Option<Duration> {
+        self.marks.get(Mark::ResponseData)
+    }
+
+    /// From the response head until the response ended or failed.
+    pub fn body_duration(&self) -> Option<Duration> {
+        self.marks.between(Mark::Response, Mark::ResponseEnd)
+    }
+
+    /// From the end of the response until it was handed over.
+    pub fn flush_lag(&self) -> Option<Duration> {
+        self.marks.between(Mark::ResponseEnd, Mark::Finish)
+    }
+}

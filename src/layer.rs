@@ -1,0 +1,124 @@
+//! The layer.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use tower_layer::Layer;
+
+use crate::{
+    Interest, Lifecycle, Observer, ObserverPanic, body::ErrorTypes, exchange::Role, observe::Panics,
+};
+
+/// Layer that applies [`Lifecycle`], which tells an [`Observer`] of the life of each exchange.
+///
+/// ```
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, routing::get};
+/// use tower_lifecycle::{Hooks, LifecycleLayer};
+///
+/// let log = Hooks::new().on_close(|summary| println!("{} {}", summary.method, summary.close));
+/// let app: Router = Router::new()
+///     .route("/", get(async || "Hello"))
+///     .layer(LifecycleLayer::new(log));
+/// # Ok(()) }
+/// ```
+pub struct LifecycleLayer<O> {
+    settings: Settings<O>,
+}
+
+/// What a layer hands to its services.
+pub(crate) struct Settings<O> {
+    pub(crate) observer: Arc<O>,
+    pub(crate) interest: Interest,
+    pub(crate) role: Role,
+    pub(crate) errors: ErrorTypes,
+    pub(crate) panics: Panics,
+}
+
+impl<O: Observer> LifecycleLayer<O> {
+    /// A layer for a server. `observer` is asked for its interest now, and never again.
+    ///
+    /// Several observers are a tuple; `()` passes everything through.
+    pub fn new(observer: O) -> Self {
+        let settings = Settings {
+            interest: observer.interest(),
+            observer: Arc::new(observer),
+            role: Role::Server,
+            errors: ErrorTypes::default(),
+            panics: Panics::default(),
+        };
+        Self { settings }
+    }
+
+    /// For a client: the wrapped service sends requests instead of answering them.
+    ///
+    /// `on_finish` is not called, because the response is received and not handed over; an exchange dropped before its
+    /// end was cancelled by this process; and a body that breaks off is the response's.
+    pub fn client(mut self) -> Self {
+        self.settings.role = Role::Client;
+        self
+    }
+
+    /// Calls `on_panic` for each panic of an observer that was caught, in the thread and at the time of the panic.
+    ///
+    /// The panic hook of the process has run before. A panic of `on_panic` itself is caught and forgotten. The effect
+    /// of a panic is that the observer hears no more of that exchange.
+    pub fn on_observer_panic(
+        mut self,
+        on_panic: impl Fn(&ObserverPanic<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.panics = Panics::with(on_panic);
+        self
+    }
+
+    /// Lets errors of type `E` be read: handed to `on_request_error` and `on_response_error`, and searched for what
+    /// the transport said.
+    ///
+    /// Known without it are `std::io::Error` and boxed `dyn Error`s, with the feature `hyper` those of hyper, with the
+    /// feature `axum` those of axum. An error of any other type is passed on like all, and reported without its value.
+    pub fn known_error<E: Error + 'static>(mut self) -> Self {
+        self.settings.errors.add::<E>();
+        self
+    }
+
+    /// How many panics of observers were caught so far, in all services made by this layer and its clones.
+    pub fn observer_panics(&self) -> u64 {
+        self.settings.panics.count()
+    }
+}
+
+impl<S, O> Layer<S> for LifecycleLayer<O> {
+    type Service = Lifecycle<S, O>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Lifecycle::new(inner, Arc::new(self.settings.clone()))
+    }
+}
+
+// Not derived: `O` need not be `Clone`.
+impl<O> Clone for LifecycleLayer<O> {
+    fn clone(&self) -> Self {
+        Self { settings: self.settings.clone() }
+    }
+}
+
+impl<O> Clone for Settings<O> {
+    fn clone(&self) -> Self {
+        Self {
+            observer: Arc::clone(&self.observer),
+            interest: self.interest,
+            role: self.role,
+            errors: self.errors.clone(),
+            panics: self.panics.clone(),
+        }
+    }
+}
+
+impl<O> fmt::Debug for LifecycleLayer<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LifecycleLayer")
+            .field("interest", &self.settings.interest)
+            .field("role", &self.settings.role)
+            .field("panics", &self.settings.panics)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! Closures for the quick case.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    Data, End, Failure, Finish, Interest, Listener, Observer, RequestClose, RequestHead,
+    ResponseHead, Summary,
+};
+
+macro_rules! hooks {
+    ($($(#[$doc:meta])* $hook:ident: $argument:ty, $interest:expr;)+) => {
+        /// An observer made of closures, for the quick case.
+        ///
+        /// The closures are shared by all exchanges; what belongs to one exchange is in what they are handed. For a
+        /// value of your own for each exchange implement [`Observer`]. Only what has a closure is paid for.
+        ///
+        /// ```
+        /// use tower_lifecycle::{Hooks, LifecycleLayer};
+        ///
+        /// let layer = LifecycleLayer::new(Hooks::new().on_close(|summary| {
+        ///     println!("{} {:?}: {}", summary.method, summary.uri, summary.close);
+        /// }));
+        /// ```
+        #[derive(Default)]
+        pub struct Hooks(Arc<Closures>);
+
+        /// The state of [`Hooks`] for one exchange: its closures, shared.
+        #[derive(Debug)]
+        pub struct HooksState(Arc<Closures>);
+
+        #[derive(Default)]
+        struct Closures {
+            $($hook: Option<Box<dyn Fn($argument) + Send + Sync>>,)+
+        }
+
+        impl Hooks {
+            /// Without a closure, which observes nothing.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $(
+                $(#[$doc])*
+                #[doc = concat!("\n\nCalled when [`Listener::", stringify!($hook), "`] is; a second closure replaces the first.")]
+                pub fn $hook(mut self, hook: impl Fn($argument) + Send + Sync + 'static) -> Self {
+                    // Nothing else can hold the closures before a layer has the whole.
+                    if let Some(closures) = Arc::get_mut(&mut self.0) {
+                        closures.$hook = Some(Box::new(hook));
+                    }
+                    self
+                }
+            )+
+        }
+
+        impl Observer for Hooks {
+            type State = HooksState;
+
+            fn interest(&self) -> Interest {
+                let mut interest = Interest::NONE;
+                $(if self.0.$hook.is_some() { interest |= $interest; })+
+                interest
+            }
+
+            fn begin(&self, _: &RequestHead<'_>) -> Option<Self::State> {
+                Some(HooksState(Arc::clone(&self.0)))
+            }
+        }
+
+        impl Listener for HooksState {
+            $(fn $hook(&mut self, argument: $argument) {
+                if let Some(hook) = &self.0.$hook {
+                    hook(argument);
+                }
+            })+
+        }
+
+        impl fmt::Debug for Hooks {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple("Hooks").field(&self.0).finish()
+            }
+        }
+
+        impl fmt::Debug for Closures {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut set = f.debug_set();
+                $(if self.$hook.is_some() { set.entry(&format_args!(stringify!($hook))); })+
+                set.finish()
+            }
+        }
+    };
+}
+
+hooks! {
+    /// A data frame of the request passed.
+    on_request_data: Data, Interest::REQUEST_DATA;
+    /// The request was fully read.
+    on_request_end: &End<'_>, Interest::REQUEST_END;
+    /// The request body failed.
+    on_request_error: &Failure<'_>, Interest::REQUEST_ERROR;
+    /// Nothing more will happen on the request side.
+    on_request_close: RequestClose, Interest::REQUEST_CLOSE;
+    /// The service returned a response.
+    on_response: &ResponseHead<'_>, Interest::RESPONSE;
+    /// A data frame of the response passed.
+    on_response_data: Data, Interest::RESPONSE_DATA;
+    /// The response is complete.
+    on_response_end: &End<'_>, Interest::RESPONSE_END;
+    /// The service or the response body failed.
+    on_response_error: &Failure<'_>, Interest::RESPONSE_ERROR;
+    /// The response was handed over.
+    on_finish: Finish, Interest::FINISH;
+    /// The exchange is over; the summary has times, the request's target, and trailers.
+    on_close: &Summary, Interest::CLOSE | Interest::MARKS | Interest::URI | Interest::TRAILERS;
+}

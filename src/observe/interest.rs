@@ -1,0 +1,132 @@
+//! What an observer wants to hear of.
+
+use std::{fmt, ops};
+
+/// What an [`Observer`](crate::Observer) wants to hear of. What nobody asked for costs nothing.
+///
+/// The names of single hooks are those of [`Listener`](crate::Listener) without `on_`. [`CLOSE`](Self::CLOSE) aside,
+/// no hook is a condition of another.
+///
+/// ```
+/// use tower_lifecycle::Interest;
+///
+/// let interest = Interest::ALL - Interest::DATA;
+/// assert!(interest.contains(Interest::CLOSE | Interest::MARKS));
+/// assert!(!interest.contains(Interest::RESPONSE_DATA));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Interest(u16);
+
+macro_rules! interests {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal;)+) => {
+        impl Interest {
+            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)+
+
+            const NAMES: &[(&str, Self)] = &[$((stringify!($name), Self::$name)),+];
+        }
+    };
+}
+
+// The order of the hooks is the order in which one fact calls them: see `exchange::machine`.
+interests! {
+    /// `on_request_data`, a call for each frame.
+    REQUEST_DATA = 0;
+    /// `on_request_end`.
+    REQUEST_END = 1;
+    /// `on_request_error`.
+    REQUEST_ERROR = 2;
+    /// `on_response`.
+    RESPONSE = 3;
+    /// `on_response_data`, a call for each frame.
+    RESPONSE_DATA = 4;
+    /// `on_response_end`.
+    RESPONSE_END = 5;
+    /// `on_response_error`.
+    RESPONSE_ERROR = 6;
+    /// `on_finish`.
+    FINISH = 7;
+    /// `on_request_close`.
+    REQUEST_CLOSE = 8;
+    /// `on_close`.
+    CLOSE = 9;
+    /// Times in the summary: a read of the clock for each mark, ten or fewer an exchange.
+    MARKS = 10;
+    /// The request's target in the summary: a copy of the URI for each exchange.
+    URI = 11;
+    /// Trailers in the summary: a copy of them where there are some.
+    TRAILERS = 12;
+}
+
+impl Interest {
+    /// Nothing: the layer passes requests and bodies through, `begin` is not called.
+    pub const NONE: Self = Self(0);
+    /// Everything.
+    pub const ALL: Self = Self((1 << 13) - 1);
+    /// Both directions' data hooks.
+    pub const DATA: Self = Self(Self::REQUEST_DATA.0 | Self::RESPONSE_DATA.0);
+
+    /// Whether all of `other` is in `self`.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether something of `other` is in `self`.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether nothing is wanted.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is in `self`, in `other`, or in both; `|` for constants.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl ops::BitOr for Interest {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        self.union(other)
+    }
+}
+
+impl ops::BitOrAssign for Interest {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = self.union(other);
+    }
+}
+
+/// What is in both.
+impl ops::BitAnd for Interest {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+/// What is in `self` and not in `other`.
+impl ops::Sub for Interest {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+impl fmt::Debug for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(
+                Self::NAMES
+                    .iter()
+                    .filter(|(_, bit)| self.contains(*bit))
+                    .map(|(name, _)| format_args!("{name}").to_string()),
+            )
+            .finish()
+    }
+}

@@ -1,0 +1,131 @@
+//! What users plug in: observers, which make one listener for each exchange.
+
+mod compose;
+mod guard;
+mod hooks;
+mod interest;
+
+pub(crate) use self::guard::Panics;
+pub use self::{
+    compose::BoxObserver,
+    guard::{Guarded, ObserverPanic},
+    hooks::{Hooks, HooksState},
+    interest::Interest,
+};
+
+use crate::{Data, End, Failure, Finish, RequestClose, RequestHead, ResponseHead, Summary};
+
+/// Watches a service: makes one [`Listener`] for each exchange.
+///
+/// Observers compose: a tuple of up to eight calls its members in order on the way in and in reverse for response,
+/// finish and close; `Option`, `Arc`, `Box` and [`BoxObserver`] work as one expects, and `()` observes nothing. For a
+/// few closures there is [`Hooks`].
+///
+/// ```
+/// use tower_lifecycle::{Listener, Observer, RequestHead, Summary};
+///
+/// /// Prints one line for each exchange under `/api`.
+/// struct ApiLog;
+///
+/// struct Line {
+///     path: String,
+/// }
+///
+/// impl Observer for ApiLog {
+///     type State = Line;
+///
+///     fn begin(&self, head: &RequestHead<'_>) -> Option<Line> {
+///         let path = head.uri.path();
+///         path.starts_with("/api").then(|| Line { path: path.to_owned() })
+///     }
+/// }
+///
+/// impl Listener for Line {
+///     fn on_close(&mut self, summary: &Summary) {
+///         println!("{} {}: {} bytes", self.path, summary.close, summary.response.bytes);
+///     }
+/// }
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// The observer's own value for one exchange, dropped right after `on_close`.
+    type State: Listener;
+
+    /// What this observer wants to hear of. Its answer must always be the same: a layer asks once, when it is built,
+    /// and a tuple asks its members anew.
+    fn interest(&self) -> Interest {
+        Interest::ALL
+    }
+
+    /// An exchange begins: called inside `Service::call`, before the inner service is called. `None` silences this
+    /// observer for this exchange.
+    ///
+    /// It must not block. A panic is caught, counted, and has the effect of `None`.
+    fn begin(&self, head: &RequestHead<'_>) -> Option<Self::State>;
+}
+
+/// Hears of one exchange.
+///
+/// See [When the hooks are called](crate#when-the-hooks-are-called) for the order, the grammar and the nesting.
+///
+/// The hooks of one exchange never run at the same time and may run on different threads. They run inside the poll, or
+/// the drop, that saw the fact: a slow hook delays its own exchange, so it must not block; hand longer work to a task.
+/// A panic in a hook is caught, also while another panic unwinds; it silences this observer for this exchange
+/// ([`LifecycleLayer::on_observer_panic`](crate::LifecycleLayer::on_observer_panic)).
+pub trait Listener: Send + 'static {
+    /// A data frame leaves the request body towards the handler. Any number of times.
+    fn on_request_data(&mut self, data: Data) {
+        let _ = data;
+    }
+
+    /// The request was fully read: its body returned `None`, trailers, or a frame after which `is_end_stream()` is
+    /// true, or was dropped exactly at its declared length. For a request without a body right after `begin`. At most
+    /// once, never with `on_request_error`.
+    fn on_request_end(&mut self, end: &End<'_>) {
+        let _ = end;
+    }
+
+    /// The request body returned an error, or ended short of its declared length, or, straight from hyper over HTTP/2,
+    /// stopped because the peer reset the stream. At most once, never with `on_request_end`.
+    fn on_request_error(&mut self, failure: &Failure<'_>) {
+        let _ = failure;
+    }
+
+    /// Nothing more will happen on the request side. Exactly once.
+    fn on_request_close(&mut self, close: RequestClose) {
+        let _ = close;
+    }
+
+    /// The inner service returned a response. At most once.
+    fn on_response(&mut self, head: &ResponseHead<'_>) {
+        let _ = head;
+    }
+
+    /// A data frame leaves the response body towards the server. Any number of times.
+    fn on_response_data(&mut self, data: Data) {
+        let _ = data;
+    }
+
+    /// The response is complete. At once with the head where no body may follow or the body is empty; else at the
+    /// first of: a frame after which `is_end_stream()` is true, trailers, `None`, and, on HTTP/1, the declared length.
+    /// At most once, never with `on_response_error`.
+    fn on_response_end(&mut self, end: &End<'_>) {
+        let _ = end;
+    }
+
+    /// The service returned an error, or the response body did, or the response is not as long as declared. At most
+    /// once, never with `on_response_end`.
+    fn on_response_error(&mut self, failure: &Failure<'_>) {
+        let _ = failure;
+    }
+
+    /// The response was handed over, which is not delivery. After `on_response_end`, at most once, and never in the
+    /// client role.
+    fn on_finish(&mut self, finish: Finish) {
+        let _ = finish;
+    }
+
+    /// The exchange is over. Exactly once, last, also when the future or a body was dropped or a panic passed.
+    fn on_close(&mut self, summary: &Summary) {
+        let _ = summary;
+    }
+}

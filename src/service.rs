@@ -1,0 +1,107 @@
+//! The service.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    Interest, Observer, RequestBody, RequestHead, ResponseFuture, Summary,
+    body::{Framing, RequestLine, Tap},
+    clock,
+    exchange::{Direction, Exchange, Fact, Link, Marks},
+    future::Flight,
+    layer::Settings,
+    observe::Guarded,
+};
+
+/// Tells an [`Observer`] of the life of each exchange with the inner service. See
+/// [`LifecycleLayer`](crate::LifecycleLayer).
+pub struct Lifecycle<S, O> {
+    inner: S,
+    settings: Arc<Settings<O>>,
+}
+
+impl<S, O> Lifecycle<S, O> {
+    pub(crate) fn new(inner: S, settings: Arc<Settings<O>>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+impl<S, O, ReqBody, ResBody> Service<Request<ReqBody>> for Lifecycle<S, O>
+where
+    S: Service<Request<RequestBody<ReqBody>>, Response = Response<ResBody>>,
+    S::Error: 'static,
+    O: Observer,
+    ReqBody: Body,
+    ResBody: Body,
+{
+    type Response = Response<crate::ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let Some(link) = self.begin(&request) else {
+            let request = request.map(|body| RequestBody::new(body, Tap::default()));
+            return ResponseFuture::new(self.inner.call(request), Flight::default());
+        };
+        let Settings { role, ref errors, .. } = *self.settings;
+        let request_line = RequestLine::new(role, request.method(), request.version());
+        let ended = request.body().is_end_stream();
+        let tap = if ended {
+            link.report(Fact::RequestEnd);
+            Tap::default()
+        } else {
+            let framing = Framing::request(request_line, request.headers(), request.body());
+            Tap::new(Arc::clone(&link), errors.clone(), Direction::Request, role, framing)
+        };
+        let mut flight = Flight::new(link, errors.clone(), request_line);
+        let request = request.map(|body| RequestBody::new(body, tap));
+        let inner = flight.watch(|| self.inner.call(request));
+        ResponseFuture::new(inner, flight)
+    }
+}
+
+impl<S, O: Observer> Lifecycle<S, O> {
+    /// `None` when nobody observes this exchange.
+    fn begin<B>(&self, request: &Request<B>) -> Option<Link> {
+        let Settings { interest, role, .. } = *self.settings;
+        if interest.is_empty() {
+            return None;
+        }
+        let head = RequestHead {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            panics: &self.settings.panics,
+        };
+        let marks = Marks::start(interest.contains(Interest::MARKS).then(clock::now));
+        let listener = Guarded::begin(&*self.settings.observer, interest, &head)?;
+        let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
+        let summary = Summary::begin(head.method.clone(), head.version, uri, marks);
+        Some(Exchange::begin(role, interest, summary, listener))
+    }
+}
+
+impl<S: Clone, O> Clone for Lifecycle<S, O> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl<S: fmt::Debug, O> fmt::Debug for Lifecycle<S, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lifecycle").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
