@@ -4,19 +4,20 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll},
     thread,
 };
 
-use http::Response;
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use crate::{
     ResponseBody,
-    body::{ErrorTypes, RequestLine, Start, Tap},
-    close::{Evidence, Initiator, Reason},
-    exchange::{Cause, Direction, Fact, Link, Report, Role},
+    body::{Framing, RequestLine, Start, Tap},
+    close::Evidence,
+    exchange::{Direction, Fact, Link, Report, Role},
 };
 
 pin_project! {
@@ -31,6 +32,15 @@ pin_project! {
         // Declared last, so that it is dropped when the inner future is gone.
         flight: Flight,
     }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            // The request body goes with the inner future, and its end would hide where the exchange was.
+            if let Some(Open { link, .. }) = &this.project().flight.0 {
+                link.report(&Fact::Leaving.into());
+            }
+        }
+    }
 }
 
 /// The future's line to its exchange, until there is a response. `None` when nobody observes it.
@@ -39,7 +49,6 @@ pub(crate) struct Flight(Option<Open>);
 
 struct Open {
     link: Link,
-    errors: ErrorTypes,
     request_line: RequestLine,
     /// The inner service is running: whoever finds this set when it drops us saw a panic pass, even one that was caught
     /// further out.
@@ -47,8 +56,11 @@ struct Open {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline]
     pub(crate) fn new(inner: F, flight: Flight) -> Self {
-        Self { inner: Some(inner), flight }
+        let mut future = Self { inner: Some(inner), flight };
+        future.flight.inside(false);
+        future
     }
 }
 
@@ -63,32 +75,48 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let result = ready!(this.flight.watch(|| {
-            let inner = this.inner.as_mut().as_pin_mut();
-            let polled = inner.expect("`ResponseFuture` polled after it was ready").poll(cx);
-            if polled.is_ready() {
-                this.inner.set(None);
+        let inner = this.inner.as_mut().as_pin_mut();
+        let inner = inner.expect("`ResponseFuture` polled after it was ready");
+        this.flight.inside(true);
+        let result = match inner.poll(cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => {
+                this.flight.inside(false);
+                return Poll::Pending;
             }
-            polled
-        }));
-        Poll::Ready(this.flight.landed(result))
+        };
+        this.inner.set(None);
+        Poll::Ready(match result {
+            Ok(response) => {
+                let tap = this.flight.landed(&response);
+                Ok(response.map(|body| ResponseBody::new(body, tap)))
+            }
+            Err(error) => {
+                this.flight.failed(&error);
+                Err(error)
+            }
+        })
     }
 }
 
 impl Flight {
-    pub(crate) fn new(link: Link, errors: ErrorTypes, request_line: RequestLine) -> Self {
-        Self(Some(Open { link, errors, request_line, inside: false }))
-    }
-
-    /// Runs the inner service, so that a panic of it is seen.
+    /// The inner service is about to be called. With it the request body's line, unless there is no body, which is
+    /// reported.
     #[inline]
-    pub(crate) fn watch<T>(&mut self, inner: impl FnOnce() -> T) -> T {
-        self.inside(true);
-        let value = inner();
-        self.inside(false);
-        value
+    pub(crate) fn begin<B: Body>(link: Link, role: Role, request: &Request<B>) -> (Self, Tap) {
+        let request_line = RequestLine::new(role, request.method(), request.version());
+        let flight = Self(Some(Open { link: Arc::clone(&link), request_line, inside: true }));
+        let tap = if request.body().is_end_stream() {
+            link.report(&Fact::RequestEnd.into());
+            Tap::default()
+        } else {
+            let framing = Framing::request(request_line, request.headers(), request.body());
+            Tap::new(link, Direction::Request, framing)
+        };
+        (flight, tap)
     }
 
+    /// The inner service is running, or it is no more.
     #[inline]
     fn inside(&mut self, inside: bool) {
         if let Some(open) = &mut self.0 {
@@ -96,73 +124,46 @@ impl Flight {
         }
     }
 
-    /// Reports what the service returned, and wraps the body.
-    fn landed<B, E>(
-        &mut self,
-        result: Result<Response<B>, E>,
-    ) -> Result<Response<ResponseBody<B>>, E>
-    where
-        B: Body,
-        E: 'static,
-    {
-        let response = match result {
-            Ok(response) => response,
-            Err(error) => {
-                if let Some(Open { link, errors, .. }) = self.0.take() {
-                    link.report(Report::service_error(errors.read(&error)));
-                }
-                return Err(error);
-            }
-        };
-        // The body's own hints are asked while a panic of them would be seen.
-        self.inside(true);
-        let start = self.0.as_ref().map(|open| {
-            Start::response(
-                open.request_line,
-                response.status(),
-                response.headers(),
-                response.body(),
-            )
-        });
-        let (Some(start), Some(Open { link, errors, request_line, .. })) = (start, self.0.take())
-        else {
-            return Ok(response.map(|body| ResponseBody::new(body, Tap::default())));
-        };
-        link.report(Report::head(response.status(), response.headers()));
-        let tap = match start {
-            Start::Body(framing) => {
-                Tap::new(link, errors, Direction::Response, request_line.role, framing)
-            }
-            Start::Ended => {
-                link.report(Fact::ResponseEnd(Evidence::Return));
-                Tap::default()
-            }
-            Start::Upgraded => {
-                link.report(Fact::Upgraded);
-                Tap::default()
-            }
+    /// Reports the response. Still inside, because its body is asked for its hints.
+    #[inline]
+    fn landed<B: Body>(&mut self, response: &Response<B>) -> Tap {
+        let Some(open) = &self.0 else { return Tap::default() };
+        let (status, headers) = (response.status(), response.headers());
+        let line = open.request_line.answered(response.version());
+        let start = Start::response(line, status, headers, response.body());
+        self.0.take().map_or_else(Tap::default, |open| open.landed(start, status, headers))
+    }
+
+    fn failed<E: 'static>(&mut self, error: &E) {
+        if let Some(Open { link, .. }) = self.0.take() {
+            link.report(&Report::service_error(link.errors().read(error)));
+        }
+    }
+}
+
+impl Open {
+    fn landed(self, start: Start, status: StatusCode, headers: &HeaderMap) -> Tap {
+        let Self { link, .. } = self;
+        link.report(&Report::head(status, headers));
+        let end = match start {
+            Start::Body(framing) => return Tap::new(link, Direction::Response, framing),
+            Start::Ended => Fact::ResponseEnd(Evidence::Return),
+            Start::Upgraded => Fact::Upgraded,
             Start::Mismatch => {
-                let cause = Cause {
-                    reason: Reason::LengthMismatch,
-                    initiator: match request_line.role {
-                        Role::Server => Initiator::Local,
-                        Role::Client => Initiator::Peer,
-                    },
-                    evidence: Evidence::Return,
-                };
-                link.report(Report::error(Direction::Response, cause, None));
-                Tap::default()
+                Fact::ResponseError(link.length_mismatch(Direction::Response, Evidence::Return))
             }
         };
-        Ok(response.map(|body| ResponseBody::new(body, tap)))
+        link.report(&end.into());
+        Tap::default()
     }
 }
 
 impl Drop for Flight {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(open) = self.0.take() {
-            let unwinding = open.inside || thread::panicking();
-            open.link.report(Fact::Dropped { unwinding });
+        if let Some(Open { link, inside, .. }) = self.0.take() {
+            let unwinding = inside || thread::panicking();
+            link.report(&Fact::Dropped { unwinding }.into());
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::{
 /// # Ok(()) }
 /// ```
 pub struct LifecycleLayer<O> {
-    settings: Settings<O>,
+    /// Shared with its services: axum applies the layer of a route anew for each request.
+    settings: Arc<Settings<O>>,
 }
 
 /// What a layer hands to its services.
@@ -46,16 +47,15 @@ impl<O: Observer> LifecycleLayer<O> {
             errors: ErrorTypes::default(),
             panics: Panics::default(),
         };
-        Self { settings }
+        Self { settings: Arc::new(settings) }
     }
 
     /// For a client: the wrapped service sends requests instead of answering them.
     ///
     /// `on_finish` is not called, because the response is received and not handed over; an exchange dropped before its
     /// end was cancelled by this process; and a body that breaks off is the response's.
-    pub fn client(mut self) -> Self {
-        self.settings.role = Role::Client;
-        self
+    pub fn client(self) -> Self {
+        self.with(|settings| settings.role = Role::Client)
     }
 
     /// Calls `on_panic` for each panic of an observer that was caught, in the thread and at the time of the panic.
@@ -63,11 +63,10 @@ impl<O: Observer> LifecycleLayer<O> {
     /// The panic hook of the process has run before. A panic of `on_panic` itself is caught and forgotten. The effect
     /// of a panic is that the observer hears no more of that exchange.
     pub fn on_observer_panic(
-        mut self,
+        self,
         on_panic: impl Fn(&ObserverPanic<'_>) + Send + Sync + 'static,
     ) -> Self {
-        self.settings.panics = Panics::with(on_panic);
-        self
+        self.with(|settings| settings.panics = Panics::with(on_panic))
     }
 
     /// Lets errors of type `E` be read: handed to `on_request_error` and `on_response_error`, and searched for what
@@ -75,14 +74,19 @@ impl<O: Observer> LifecycleLayer<O> {
     ///
     /// Known without it are `std::io::Error` and boxed `dyn Error`s, with the feature `hyper` those of hyper, with the
     /// feature `axum` those of axum. An error of any other type is passed on like all, and reported without its value.
-    pub fn known_error<E: Error + 'static>(mut self) -> Self {
-        self.settings.errors.add::<E>();
-        self
+    pub fn known_error<E: Error + 'static>(self) -> Self {
+        self.with(|settings| settings.errors.add::<E>())
     }
 
     /// How many panics of observers were caught so far, in all services made by this layer and its clones.
     pub fn observer_panics(&self) -> u64 {
         self.settings.panics.count()
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings<O>)) -> Self {
+        let mut settings = Settings::clone(&self.settings);
+        change(&mut settings);
+        Self { settings: Arc::new(settings) }
     }
 }
 
@@ -90,14 +94,14 @@ impl<S, O> Layer<S> for LifecycleLayer<O> {
     type Service = Lifecycle<S, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Lifecycle::new(inner, Arc::new(self.settings.clone()))
+        Lifecycle::new(inner, Arc::clone(&self.settings))
     }
 }
 
 // Not derived: `O` need not be `Clone`.
 impl<O> Clone for LifecycleLayer<O> {
     fn clone(&self) -> Self {
-        Self { settings: self.settings.clone() }
+        Self { settings: Arc::clone(&self.settings) }
     }
 }
 

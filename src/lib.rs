@@ -1,4 +1,142 @@
-#![doc = "docs"]
+//! The life of an HTTP exchange, told truthfully.
+//!
+//! [`LifecycleLayer`] wraps the request and response bodies of a tower service and calls typed hooks: when the request
+//! was fully read, when the response ended or failed, when it was handed over, and when everything is over, with the
+//! cause and how it is known. Observing changes nothing: bytes, frames, hints and errors pass as they would without.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_lifecycle::{Hooks, LifecycleLayer};
+//!
+//! let log = Hooks::new().on_close(|summary| {
+//!     println!("{} {} in {:?}", summary.method, summary.close, summary.duration());
+//! });
+//! let app: Router = Router::new()
+//!     .route("/", get(async || "Hello"))
+//!     .layer(LifecycleLayer::new(log));
+//! ```
+//!
+//! An observer with a value of its own for each exchange implements [`Observer`] and [`Listener`]; several are a tuple.
+//! Nothing is paid for what nobody asked for: see [`Interest`].
+//!
+//! # When the hooks are called
+//!
+//! ```text
+//! exchange  = begin (request | response)* on_close          the two sides interleave, on_close is last
+//! request   = on_request_data* (on_request_end | on_request_error)? on_request_close
+//! response  = on_response on_response_data* (on_response_end on_finish? | on_response_error)?
+//!           | on_response_error                             the service failed: there is no head
+//!           | nothing                                       dropped, or a panic, before there was a head
+//! ```
+//!
+//! ```text
+//! begin                                       Service::call, before the inner service is called
+//! ├─ request side
+//! │  ├─ on_request_data      n                a frame leaves the body towards the handler
+//! │  ├─ on_request_end       ≤ 1 ┐ exclude    fully read
+//! │  ├─ on_request_error     ≤ 1 ┘ each other broken off, malformed, over a limit
+//! │  └─ on_request_close     1                nothing more will happen on this side
+//! ├─ response side
+//! │  ├─ on_response          ≤ 1              the inner future resolved
+//! │  ├─ on_response_data     n                a frame leaves the body towards the server
+//! │  ├─ on_response_end      ≤ 1 ┐ exclude    complete
+//! │  ├─ on_response_error    ≤ 1 ┘ each other service or body failed, or the length is wrong
+//! │  └─ on_finish            ≤ 1              handed over, after on_response_end
+//! └─ on_close                1                over: the summary, with the verdict
+//! ```
+//!
+//! ## `begin`
+//! In `Service::call`, not in the first poll: a future may be dropped unpolled, for instance when request and hang-up
+//! arrive together. An error of `poll_ready` makes no exchange. `None` silences this observer for this exchange.
+//!
+//! ## `on_request_data`
+//! When a data frame leaves the body towards the handler: what nobody reads is not reported. It has the frame's
+//! length, not its bytes.
+//!
+//! ## `on_request_end`
+//! At the first of: `begin`, for a request without a body; a frame after which `is_end_stream()` is true; trailers;
+//! `None`; the drop of a body at exactly its declared length. Once ended, it stays ended: hyper may deliver an error
+//! on a complete body after an early response, and that is no failure.
+//!
+//! ## `on_request_error`
+//! When the body returns an error, or `None` short of its declared length. A body straight from hyper over HTTP/2
+//! answers `RST_STREAM(NO_ERROR)` with `None`; that is told from an end. Bodies around it do not pass this on.
+//!
+//! ## `on_request_close`
+//! Right after the end or the error, or when the body is dropped early ([`Unread`](RequestClose::Unread),
+//! [`Partial`](RequestClose::Partial)), or when the response side is over while a task still holds it
+//! ([`Detached`](RequestClose::Detached)): the close of an exchange never waits for a body that somebody holds.
+//!
+//! ## `on_response`
+//! When the inner future resolves with a head. Interim responses (1xx) are not visible to a service. The inner future is
+//! dropped first, so a request body that it held has been reported.
+//!
+//! ## `on_response_data`
+//! When a data frame leaves the body towards the server, which is before it is written.
+//!
+//! ## `on_response_end`
+//! Servers do not poll every body to its end, so "dropped before `None`" is no failure in itself. With the head: where
+//! HTTP/1 allows no body (HEAD, 1xx, 204, 304, a 2xx to CONNECT), or the body is empty. Else at the first of: a frame
+//! after which `is_end_stream()` is true; on HTTP/1 the declared length; trailers; `None`. On HTTP/2 a body that should not
+//! be sent ends when it is dropped unpolled. In the client role the length ends a body on any version.
+//!
+//! ## `on_response_error`
+//! When the service returns an error, the body returns one, or the body is not as long as declared, as far as that is
+//! seen: what a server leaves unread beyond the declared length is not.
+//!
+//! ## `on_finish`
+//! Right after `on_response_end`, with [`Finish::Released`]: the HTTP stack has the last of it. It is never delivery. Not in
+//! the client role.
+//!
+//! ## `on_close`
+//! Exactly once and last, on every path: with the end of the response, an error, a panic, or a drop at any await.
+//!
+//! # The verdict
+//!
+//! [`Close`] says what happened, where, by whom, and how that is known; it never claims more than its evidence. A layer
+//! sees a future or a body being dropped and not why: a client that hangs up, a timeout further out and a server that
+//! shuts down look the same, and all are [`unknown`](Reason::Unknown). What is exact: completion, panics, errors,
+//! lengths, and in the client role cancellation.
+//!
+//! | what is seen | reason | evidence |
+//! |---|---|---|
+//! | the last frame, or a head without a body | `complete` | `frame`, `return` |
+//! | 101, or a 2xx to CONNECT | `upgraded` | `return` |
+//! | the request body's error, caused by an end of file or a reset | `disconnected`, `reset` | `return` |
+//! | the same of one HTTP/2 stream | `stream_reset` | `frame` |
+//! | another error of the request body | `request_failed` | `return` |
+//! | the service's error | `service_failed` | `return` |
+//! | the response body's error | `response_failed` | `return` |
+//! | a body too short, or too long | `length_mismatch` | `frame` |
+//! | a panic passing through, even one caught further out | `panicked` | `unwind` |
+//! | a drop, in the client role | `cancelled` | `drop` |
+//! | a drop, in the server role | `unknown` | `drop` |
+//!
+//! The first failure decides, and a panic before all. In the client role the rows about the request body's error are
+//! about the response's, which is then the one that comes from the peer.
+//!
+//! # Panics, threads, time
+//!
+//! A panic in a hook is caught, also while another panic unwinds, counted, and silences that observer for that exchange
+//! ([`LifecycleLayer::on_observer_panic`]); under `panic = "abort"` nothing can be caught. The hooks of one exchange never
+//! run at the same time. Nobody waits for a hook: whoever has a fact to report while a hook runs leaves it to the thread
+//! that runs the hook. Times are read only if [`Interest::MARKS`] asks for them.
+//!
+//! # Where it differs from Node
+//!
+//! The names are those of Node's request and response events. `finish` is not "after `end()` was called" but "handed over".
+//! `pause`, `readable` and `drain` are facts about waiting, which a polled body shows by being pending; `pipe` and `unpipe`
+//! have no counterpart in a body that is pulled.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `hyper`: reads hyper's and h2's errors, so that a client that left is told from a malformed body. Without it
+//!   [`LifecycleLayer::known_error`] does the same for one type, but cannot read HTTP/2 resets.
+//! - `axum`: the same through axum's body.
+//! - `full`: all of them.
+
 #![forbid(unsafe_code)]
 
 mod body;

@@ -11,10 +11,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    Interest, Observer, RequestBody, RequestHead, ResponseFuture, Summary,
-    body::{Framing, RequestLine, Tap},
-    clock,
-    exchange::{Direction, Exchange, Fact, Link, Marks},
+    Interest, Observer, RequestBody, RequestHead, ResponseFuture, Summary, clock,
+    exchange::{Exchange, Link, Marks},
     future::Flight,
     layer::Settings,
     observe::Guarded,
@@ -49,32 +47,23 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let Some(link) = self.begin(&request) else {
-            let request = request.map(|body| RequestBody::new(body, Tap::default()));
-            return ResponseFuture::new(self.inner.call(request), Flight::default());
+        // One call of the inner service for both cases, so that it can be inlined.
+        let (flight, tap) = match self.begin(&request) {
+            Some(link) => Flight::begin(link, self.settings.role, &request),
+            None => Default::default(),
         };
-        let Settings { role, ref errors, .. } = *self.settings;
-        let request_line = RequestLine::new(role, request.method(), request.version());
-        let ended = request.body().is_end_stream();
-        let tap = if ended {
-            link.report(Fact::RequestEnd);
-            Tap::default()
-        } else {
-            let framing = Framing::request(request_line, request.headers(), request.body());
-            Tap::new(Arc::clone(&link), errors.clone(), Direction::Request, role, framing)
-        };
-        let mut flight = Flight::new(link, errors.clone(), request_line);
-        let request = request.map(|body| RequestBody::new(body, tap));
-        let inner = flight.watch(|| self.inner.call(request));
+        let inner = self.inner.call(request.map(|body| RequestBody::new(body, tap)));
         ResponseFuture::new(inner, flight)
     }
 }
 
 impl<S, O: Observer> Lifecycle<S, O> {
     /// `None` when nobody observes this exchange.
+    #[inline]
     fn begin<B>(&self, request: &Request<B>) -> Option<Link> {
-        let Settings { interest, role, .. } = *self.settings;
+        let Settings { interest, role, ref errors, .. } = *self.settings;
         if interest.is_empty() {
             return None;
         }
@@ -90,7 +79,7 @@ impl<S, O: Observer> Lifecycle<S, O> {
         let listener = Guarded::begin(&*self.settings.observer, interest, &head)?;
         let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
         let summary = Summary::begin(head.method.clone(), head.version, uri, marks);
-        Some(Exchange::begin(role, interest, summary, listener))
+        Some(Exchange::begin(role, interest, errors.clone(), summary, listener))
     }
 }
 

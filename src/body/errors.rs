@@ -72,6 +72,10 @@ fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     if let Some(error) = error.downcast_ref::<h2::Error>() {
         // h2 does not give its IO error as a source.
         return match error.get_io() {
+            // h2's own words for an end of file; what the system says has no inner error.
+            Some(io) if io.kind() == io::ErrorKind::BrokenPipe && io.get_ref().is_some() => {
+                Some(Cause { reason: Reason::Disconnected, ..RESET })
+            }
             Some(io) => of_transport(io),
             None if error.is_reset() && error.is_remote() => Some(STREAM_RESET),
             None => None,
@@ -82,15 +86,17 @@ fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
 
 /// The error says what the transport said; that it says the truth is not for us to see.
 fn of_transport(error: &io::Error) -> Option<Cause> {
-    let reason = match error.kind() {
-        io::ErrorKind::UnexpectedEof => Reason::Disconnected,
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Some(Cause { reason: Reason::Disconnected, ..RESET }),
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => Reason::Reset,
-        _ => return None,
-    };
-    Some(Cause { reason, initiator: Initiator::Peer, evidence: Evidence::Return })
+        | io::ErrorKind::BrokenPipe => Some(RESET),
+        _ => None,
+    }
 }
+
+const RESET: Cause =
+    Cause { reason: Reason::Reset, initiator: Initiator::Peer, evidence: Evidence::Return };
 
 /// The peer reset the stream.
 pub(crate) const STREAM_RESET: Cause =

@@ -41,13 +41,17 @@ pub(crate) enum Start {
     Body(Framing),
 }
 
-/// By what a body that has begun will be known to be complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// By what a body that has begun will be known to be complete. Part of every body, so small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub(crate) struct Framing {
-    /// The reader stops here, whatever the body would yield after it.
-    stop: Option<u64>,
-    /// What the reader was told to expect.
-    declared: Option<u64>,
+    /// What the reader was told to expect, if [`Self::declared`].
+    length: u64,
+    declared: bool,
+    /// The reader stops at the length, whatever the body would yield after it.
+    stops: bool,
+    /// The body and the header declare different lengths: whatever comes, the reader is not served.
+    lies: bool,
     /// More than declared is as wrong as less.
     strict: bool,
     /// Dropped before it is polled, it is complete: it should not be sent.
@@ -73,8 +77,21 @@ impl RequestLine {
         Self { role, version, head: *method == Method::HEAD, connect: *method == Method::CONNECT }
     }
 
+    /// In the client role the response tells the version of the connection; a request often does not.
+    pub(crate) fn answered(self, version: Version) -> Self {
+        match self.role {
+            Role::Server => self,
+            Role::Client => Self { version, ..self },
+        }
+    }
+
     fn is_http1(self) -> bool {
         self.version <= Version::HTTP_11
+    }
+
+    /// RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length. HTTP/1.0 and HTTP/2 know none.
+    fn is_coded(self, headers: &HeaderMap) -> bool {
+        self.version == Version::HTTP_11 && headers.contains_key(header::TRANSFER_ENCODING)
     }
 
     /// The reader of the response stops at its length: hyper's HTTP/1 server, and every client.
@@ -124,36 +141,32 @@ impl Start {
             return if line.stops_at_length() || empty {
                 Self::Ended
             } else {
-                Self::Body(Framing {
-                    stop: None,
-                    declared: None,
-                    strict: true,
-                    optional: true,
-                    confirms: false,
-                })
+                Self::Body(Framing { optional: true, ..Framing::default() })
             };
         }
         // A body that says it is empty makes hyper's HTTP/1 encoder drop a Content-Length that says otherwise.
-        if hints.ended && line.is_http1() {
+        if hints.ended && line.is_http1() && line.role == Role::Server {
             return Self::Ended;
         }
-        // RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length. HTTP/1.0 knows none.
-        let coded =
-            line.version == Version::HTTP_11 && headers.contains_key(header::TRANSFER_ENCODING);
-        let header = content_length(headers).filter(|_| !coded);
-        let stop = if !line.stops_at_length() || coded { None } else { hints.exact.or(header) };
-        let framing = Framing {
-            stop: if empty { Some(0) } else { stop },
-            declared: header.or(hints.exact),
-            strict: true,
-            optional: false,
-            confirms: false,
+        let (length, lies) = match (hints.exact, content_length(headers)) {
+            (None, None) => (None, false),
+            _ if line.is_coded(headers) => (None, false),
+            // hyper's HTTP/1 encoder stops where the body says, and sends the header as it is.
+            (Some(exact), Some(header)) => (Some(header), exact != header && line.is_http1()),
+            (exact, header) => (exact.or(header), false),
         };
-        match framing.after(0, false) {
-            Progress::More => Self::Body(framing),
-            Progress::End => Self::Ended,
-            Progress::Mismatch | Progress::Reset => Self::Mismatch,
+        let framing = Framing {
+            length: length.unwrap_or(0),
+            declared: length.is_some(),
+            stops: line.stops_at_length() && length.is_some(),
+            lies,
+            strict: true,
+            ..Framing::default()
+        };
+        if empty || framing.stops && framing.length == 0 {
+            return if framing.at_end(0) == Progress::End { Self::Ended } else { Self::Mismatch };
         }
+        Self::Body(framing)
     }
 }
 
@@ -161,46 +174,39 @@ impl Framing {
     /// Of a request body that does not begin at its end. Its own length counts before the header's, which an outer
     /// layer that transforms bodies may have left as it was; and for the same reason only a body that ends short is wrong.
     pub(crate) fn request<B: Body>(line: RequestLine, headers: &HeaderMap, body: &B) -> Self {
-        let coded = line.is_http1() && headers.contains_key(header::TRANSFER_ENCODING);
-        let header = content_length(headers).filter(|_| !coded);
+        let length = body.size_hint().exact().or_else(|| {
+            content_length(headers).filter(|_| !headers.contains_key(header::TRANSFER_ENCODING))
+        });
         Self {
-            stop: None,
-            declared: body.size_hint().exact().or(header),
-            strict: false,
-            optional: false,
+            length: length.unwrap_or(0),
+            declared: length.is_some(),
             confirms: line.role == Role::Server && is_hypers_over_http2::<B>(line.version),
+            ..Self::default()
         }
     }
 
     /// After `seen` bytes, the body having said that it is at its end or not.
     #[inline]
     pub(super) fn after(&self, seen: u64, ended: bool) -> Progress {
-        match self.stop {
-            Some(stop) if seen > stop => Progress::Mismatch,
-            Some(stop) if seen == stop => self.at_end(seen),
-            _ if ended => self.at_end(seen),
-            _ => Progress::More,
-        }
+        if ended || self.stops && seen >= self.length { self.at_end(seen) } else { Progress::More }
     }
 
-    /// At `None`, after `seen` bytes, the body having said that it is at its end or not.
-    pub(super) fn at_none(&self, seen: u64, ended: bool) -> Progress {
-        if self.confirms && !ended { Progress::Reset } else { self.at_end(seen) }
+    /// At `None`, after `seen` bytes; `ended` is asked whether the body says that it is at its end.
+    #[inline]
+    pub(super) fn at_none(&self, seen: u64, ended: impl FnOnce() -> bool) -> Progress {
+        if self.confirms && !ended() { Progress::Reset } else { self.at_end(seen) }
     }
 
     /// At the end of the stream, after `seen` bytes.
+    #[inline]
     pub(super) fn at_end(&self, seen: u64) -> Progress {
-        match self.declared {
-            Some(declared) if seen < declared || self.strict && seen > declared => {
-                Progress::Mismatch
-            }
-            _ => Progress::End,
-        }
+        let met = !self.declared || seen == self.length || seen > self.length && !self.strict;
+        if met && !self.lies { Progress::End } else { Progress::Mismatch }
     }
 
     /// Whether a body that is dropped after `seen` bytes is complete all the same.
     pub(super) fn complete_at_drop(&self, seen: u64, polled: bool) -> bool {
-        self.optional && !polled || self.declared == Some(seen)
+        self.optional && !polled || self.declared && seen == self.length && !self.lies
     }
 }
 
@@ -212,7 +218,16 @@ fn is_hypers_over_http2<B>(version: Version) -> bool {
 }
 
 /// The declared length, if all values agree on a number (RFC 9110 section 8.6).
+#[inline]
 fn content_length(headers: &HeaderMap) -> Option<u64> {
+    // Most maps without it are told by one look; the iterator is dearer.
+    if headers.is_empty() || !headers.contains_key(header::CONTENT_LENGTH) {
+        return None;
+    }
+    declared_length(headers)
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
         for item in value.to_str().ok()?.split(',') {
@@ -226,3 +241,6 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     }
     length
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// A body that no exchange observes, for middleware that answers in the service's place.
+impl<B: Default> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::new(B::default(), Tap::default())
+    }
+}
+
 impl<B> Body for ResponseBody<B>
 where
     B: Body,

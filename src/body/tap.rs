@@ -11,25 +11,31 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 
 use super::{
-    errors::{self, ErrorTypes},
+    errors,
     framing::{Framing, Progress},
 };
 use crate::{
+    Interest,
     close::{Evidence, Initiator, Reason},
-    exchange::{Cause, Direction, Fact, Link, Report, Role},
+    exchange::{Cause, Direction, Fact, Link, Report},
 };
 
 /// A body's line to its exchange. `None` once the direction is over, or nobody observes it.
+///
+/// It moves with the request and the response, so it is small.
 #[derive(Default)]
 pub(crate) struct Tap(Option<Open>);
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 struct Open {
     link: Link,
-    errors: ErrorTypes,
-    direction: Direction,
-    role: Role,
-    framing: Framing,
     seen: u64,
+    framing: Framing,
+    direction: Direction,
+    /// Somebody is interested in each frame.
+    heard: bool,
+    /// The time of the first frame is wanted, and it has not passed.
+    timed: bool,
     /// The consumer has asked for a frame.
     polled: bool,
     /// A frame has passed.
@@ -41,20 +47,16 @@ struct Open {
 type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
 
 impl Tap {
-    pub(crate) fn new(
-        link: Link,
-        errors: ErrorTypes,
-        direction: Direction,
-        role: Role,
-        framing: Framing,
-    ) -> Self {
+    #[inline]
+    pub(crate) fn new(link: Link, direction: Direction, framing: Framing) -> Self {
+        let interest = link.interest();
         Self(Some(Open {
             link,
-            errors,
-            direction,
-            role,
-            framing,
             seen: 0,
+            framing,
+            direction,
+            heard: interest.contains(direction.data()),
+            timed: interest.contains(Interest::MARKS),
             polled: false,
             read: false,
             inside: false,
@@ -62,113 +64,140 @@ impl Tap {
     }
 
     /// Polls `body` and reports what it yields. After the end of the direction, the same without the report.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would move each frame once more")]
     pub(super) fn poll<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Polled<B>
     where
         B: Body,
         B::Error: 'static,
     {
-        let Some(open) = &mut self.0 else {
-            return body.poll_frame(cx);
-        };
-        open.polled = true;
-        open.inside = true;
+        if let Some(open) = &mut self.0 {
+            open.polled = true;
+            open.inside = true;
+        }
         let polled = body.as_mut().poll_frame(cx);
-        let over = match &polled {
-            Poll::Pending => false,
-            Poll::Ready(Some(Ok(frame))) => open.frame(frame, &*body),
-            Poll::Ready(Some(Err(error))) => open.failed(error),
-            Poll::Ready(None) => {
-                let progress = open.framing.at_none(open.seen, body.is_end_stream());
-                open.reached(progress, None)
-            }
-        };
-        open.inside = false;
-        if over {
-            self.0 = None;
+        if self.0.is_some() {
+            self.saw(&polled, &*body);
         }
         polled
     }
-}
 
-impl Drop for Tap {
-    fn drop(&mut self) {
-        if let Some(open) = self.0.take() {
-            open.dropped();
-        }
-    }
-}
-
-/// Each answers whether the direction is over.
-impl Open {
-    #[inline]
-    fn frame<B: Body>(&mut self, frame: &Frame<B::Data>, body: &B) -> bool {
-        let first = !self.read;
-        self.read = true;
-        if let Some(data) = frame.data_ref() {
-            let bytes = data.remaining() as u64;
-            let ended = body.is_end_stream();
-            self.seen = self.seen.saturating_add(bytes);
-            self.link.data(self.direction, bytes, first);
-            self.reached(self.framing.after(self.seen, ended), None)
-        } else if let Some(trailers) = frame.trailers_ref() {
-            self.reached(self.framing.at_end(self.seen), Some(trailers))
-        } else {
-            // A kind of frame this version of http-body does not name.
-            body.is_end_stream() && self.reached(self.framing.at_end(self.seen), None)
-        }
-    }
-
-    #[inline]
-    fn reached(&self, progress: Progress, trailers: Option<&HeaderMap>) -> bool {
-        match progress {
-            Progress::More => return false,
-            Progress::End => self.link.report(Report::end(self.direction, trailers)),
-            Progress::Mismatch => {
-                self.link.report(Report::error(self.direction, self.length_mismatch(), None));
+    #[inline(never)]
+    fn saw<B>(&mut self, polled: &Polled<B>, body: &B)
+    where
+        B: Body,
+        B::Error: 'static,
+    {
+        let Some(open) = &mut self.0 else { return };
+        match polled {
+            Poll::Pending => open.inside = false,
+            Poll::Ready(Some(Ok(frame))) => {
+                let ended = body.is_end_stream();
+                let Some(data) = frame.data_ref() else {
+                    return self.saw_other(frame.trailers_ref(), ended);
+                };
+                let bytes = data.remaining() as u64;
+                open.inside = false;
+                open.read = true;
+                open.seen = open.seen.saturating_add(bytes);
+                match open.framing.after(open.seen, ended) {
+                    Progress::More => open.data(bytes),
+                    progress => self.saw_last(bytes, progress),
+                }
             }
-            Progress::Reset => {
-                self.link.report(Report::error(self.direction, errors::STREAM_RESET, None));
-            }
+            Poll::Ready(Some(Err(error))) => self.saw_error(error),
+            Poll::Ready(None) => self.saw_none(|| body.is_end_stream()),
         }
-        true
     }
 
-    fn failed<E: 'static>(&self, error: &E) -> bool {
-        let error = self.errors.read(error);
-        let reason = match self.direction {
+    #[inline(never)]
+    fn saw_none(&mut self, ended: impl FnOnce() -> bool) {
+        let Some(open) = &self.0 else { return };
+        self.over(open.framing.at_none(open.seen, ended), None);
+    }
+
+    #[inline(never)]
+    fn saw_last(&mut self, bytes: u64, progress: Progress) {
+        if let Some(open) = &mut self.0 {
+            open.data(bytes);
+        }
+        self.over(progress, None);
+    }
+
+    /// Trailers, or a kind of frame that this version of http-body does not name.
+    #[cold]
+    fn saw_other(&mut self, trailers: Option<&HeaderMap>, ended: bool) {
+        let Some(open) = &mut self.0 else { return };
+        open.inside = false;
+        open.read = true;
+        if trailers.is_some() || ended {
+            let progress = open.framing.at_end(open.seen);
+            self.over(progress, trailers);
+        }
+    }
+
+    #[cold]
+    fn saw_error<E: 'static>(&mut self, error: &E) {
+        let Some(Open { link, direction, .. }) = self.0.take() else { return };
+        let error = link.errors().read(error);
+        let reason = match direction {
             Direction::Request => Reason::RequestFailed,
             Direction::Response => Reason::ResponseFailed,
         };
-        let cause = if self.is_from_peer() {
+        let cause = if link.is_from_peer(direction) {
             errors::of_peer(error, reason)
         } else {
             Cause { reason, initiator: Initiator::Local, evidence: Evidence::Return }
         };
-        self.link.report(Report::error(self.direction, cause, error));
-        true
+        link.report(&Report::error(direction, cause, error));
     }
 
-    fn dropped(self) {
-        let Self { ref link, direction, inside, .. } = self;
-        if !inside && self.framing.complete_at_drop(self.seen, self.polled) {
-            link.report(Report::end(direction, None));
-        } else if direction == Direction::Request {
-            link.report(Fact::RequestDropped { read: self.read });
+    #[inline]
+    fn over(&mut self, progress: Progress, trailers: Option<&HeaderMap>) {
+        let Some(Open { link, direction, .. }) = self.0.take() else { return };
+        let cause = match progress {
+            Progress::End | Progress::More => {
+                return link.report(&Report::end(direction, trailers));
+            }
+            Progress::Mismatch => link.length_mismatch(direction, Evidence::Frame),
+            Progress::Reset => errors::STREAM_RESET,
+        };
+        link.report(&Report::error(direction, cause, None));
+    }
+}
+
+impl Open {
+    #[inline]
+    fn data(&mut self, bytes: u64) {
+        if self.timed {
+            self.timed = false;
+            self.link.first_data(self.direction, bytes);
+        } else if self.heard {
+            self.link.data(self.direction, bytes);
         } else {
-            link.report(Fact::Dropped { unwinding: inside || thread::panicking() });
+            self.link.count(self.direction, bytes);
         }
     }
 
-    fn is_from_peer(&self) -> bool {
-        matches!(
-            (self.role, self.direction),
-            (Role::Server, Direction::Request) | (Role::Client, Direction::Response)
-        )
+    #[inline(never)]
+    fn dropped(self) {
+        let Self { link, direction, inside, .. } = &self;
+        let report = if !inside && self.framing.complete_at_drop(self.seen, self.polled) {
+            Report::end(*direction, None)
+        } else if *direction == Direction::Request {
+            Fact::RequestDropped { read: self.read, unwinding: thread::panicking() }.into()
+        } else {
+            Fact::Dropped { unwinding: *inside || thread::panicking() }.into()
+        };
+        link.report(&report);
     }
+}
 
-    fn length_mismatch(&self) -> Cause {
-        let initiator = if self.is_from_peer() { Initiator::Peer } else { Initiator::Local };
-        Cause { reason: Reason::LengthMismatch, initiator, evidence: Evidence::Frame }
+impl Drop for Tap {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take() {
+            open.dropped();
+        }
     }
 }

@@ -19,15 +19,39 @@ use super::{
     summary::{Summary, Transfer},
 };
 use crate::{
-    Data, End, Failure, Finish, Interest, Listener, ResponseHead, clock,
-    close::{Evidence, Reason},
+    Data, End, Failure, Finish, Interest, Listener, ResponseHead,
+    body::ErrorTypes,
+    clock,
+    close::{Evidence, Initiator, Reason},
 };
 
 /// What the future and the bodies of an exchange hold of it.
-pub(crate) type Link = Arc<Exchange<dyn Listener>>;
+pub(crate) type Link = Arc<dyn Cell>;
 
-pub(crate) struct Exchange<L: ?Sized> {
+/// Where facts are reported. A trait only to forget the type of the observer's state, so that bodies need not name it.
+pub(crate) trait Cell: Send + Sync {
+    /// A data frame passed in which nobody is interested. Takes no turn.
+    fn count(&self, direction: Direction, bytes: u64);
+
+    /// A data frame passed.
+    fn data(&self, direction: Direction, bytes: u64);
+
+    /// The first data frame of a direction passed, and its time is wanted.
+    fn first_data(&self, direction: Direction, bytes: u64);
+
+    fn report(&self, report: &Report<'_>);
+
+    fn interest(&self) -> Interest;
+
+    fn role(&self) -> Role;
+
+    fn errors(&self) -> &ErrorTypes;
+}
+
+pub(crate) struct Exchange<L> {
+    role: Role,
     interest: Interest,
+    errors: ErrorTypes,
     /// Frames of a direction in whose data nobody is interested: counted without taking a turn.
     request: Counter,
     response: Counter,
@@ -35,7 +59,7 @@ pub(crate) struct Exchange<L: ?Sized> {
 }
 
 /// What is inside the gate.
-struct Core<L: ?Sized> {
+struct Core<L> {
     machine: Machine,
     summary: Summary,
     listener: L,
@@ -58,27 +82,39 @@ struct Counter {
 #[derive(Clone, Copy)]
 pub(crate) struct Report<'a> {
     fact: Fact,
-    data: Data,
     status: StatusCode,
     headers: Option<&'a HeaderMap>,
     error: Option<&'a (dyn Error + 'static)>,
 }
 
-/// A report that waits for its turn: the headers are copied, the error has moved on.
-struct Queued {
+/// What waits for its turn.
+enum Queued {
+    Data(Direction, Data, Option<Instant>),
+    Report(OwnedReport, Option<Instant>),
+}
+
+/// The headers are copied; the error has moved on.
+struct OwnedReport {
     fact: Fact,
-    data: Data,
     status: StatusCode,
     headers: Option<HeaderMap>,
-    at: Option<Instant>,
 }
 
 // ===== impl Exchange =====
 
 impl<L: Listener> Exchange<L> {
-    pub(crate) fn begin(role: Role, interest: Interest, summary: Summary, listener: L) -> Link {
+    #[inline]
+    pub(crate) fn begin(
+        role: Role,
+        interest: Interest,
+        errors: ErrorTypes,
+        summary: Summary,
+        listener: L,
+    ) -> Link {
         Arc::new(Self {
+            role,
             interest,
+            errors,
             request: Counter::default(),
             response: Counter::default(),
             gate: Gate::new(Core { machine: Machine::new(role), summary, listener }),
@@ -86,47 +122,125 @@ impl<L: Listener> Exchange<L> {
     }
 }
 
-impl Exchange<dyn Listener> {
-    /// A data frame passed. It takes a turn only if somebody is interested in it, or in the time of the first.
-    #[inline]
-    pub(crate) fn data(&self, direction: Direction, bytes: u64, first: bool) {
-        let (fact, wanted, counter) = match direction {
-            Direction::Request => (Fact::RequestData, Interest::REQUEST_DATA, &self.request),
-            Direction::Response => (Fact::ResponseData, Interest::RESPONSE_DATA, &self.response),
-        };
-        let timed = first && self.interest.contains(Interest::MARKS);
-        if timed || self.interest.contains(wanted) {
-            let data = Data { bytes, frames: 1 };
-            self.enter(Report { data, ..Report::from(fact) }, timed.then(clock::now));
-        } else {
-            counter.add(bytes);
+impl<L: Listener> Cell for Exchange<L> {
+    fn count(&self, direction: Direction, bytes: u64) {
+        match direction {
+            Direction::Request => self.request.add(bytes),
+            Direction::Response => self.response.add(bytes),
         }
     }
 
-    pub(crate) fn report<'a>(&self, report: impl Into<Report<'a>>) {
-        let timed = self.interest.contains(Interest::MARKS);
-        self.enter(report.into(), timed.then(clock::now));
+    fn data(&self, direction: Direction, bytes: u64) {
+        let Some(mut core) = self.gate.enter() else {
+            return self.queue_data(direction, bytes, None);
+        };
+        core.data(direction, Data { bytes, frames: 1 });
+        drop(core);
+        self.left();
+    }
+
+    fn first_data(&self, direction: Direction, bytes: u64) {
+        let at = clock::now();
+        let Some(mut core) = self.gate.enter() else {
+            return self.queue_data(direction, bytes, Some(at));
+        };
+        core.first_data(direction, Data { bytes, frames: 1 }, at);
+        drop(core);
+        self.left();
+    }
+
+    fn report(&self, report: &Report<'_>) {
+        let at = self.interest.contains(Interest::MARKS).then(clock::now);
+        let Some(mut core) = self.gate.enter() else {
+            return self.queue(report, at);
+        };
+        core.step(self, report, at);
+        drop(core);
+        self.left();
+    }
+
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    fn role(&self) -> Role {
+        self.role
+    }
+
+    fn errors(&self) -> &ErrorTypes {
+        &self.errors
+    }
+}
+
+/// Somebody else is inside, or was. Apart, so that what is usual stays cheap.
+impl<L: Listener> Exchange<L> {
+    #[cold]
+    fn queue(&self, report: &Report<'_>, at: Option<Instant>) {
+        let report = report.own();
+        self.gate.queue(|queue| queue.push_back(Queued::Report(report, at)));
+        self.work_off();
+    }
+
+    #[cold]
+    fn queue_data(&self, direction: Direction, bytes: u64, at: Option<Instant>) {
+        let data = Data { bytes, frames: 1 };
+        self.gate.queue(|queue| Queued::push_data(queue, direction, data, at));
+        self.work_off();
     }
 
     #[inline]
-    fn enter(&self, report: Report<'_>, at: Option<Instant>) {
-        self.gate.enter(
-            |core| core.step(self, report, at),
-            |queue| Queued::push(queue, report, at),
-            |core, queued| core.step(self, queued.report(), queued.at),
-        );
+    fn left(&self) {
+        if self.gate.left() {
+            self.work_off();
+        }
+    }
+
+    #[cold]
+    fn work_off(&self) {
+        self.gate.work_off(|core, queued| core.queued(self, &queued));
+    }
+}
+
+impl dyn Cell {
+    pub(crate) fn is_from_peer(&self, direction: Direction) -> bool {
+        match self.role() {
+            Role::Server => direction == Direction::Request,
+            Role::Client => direction == Direction::Response,
+        }
+    }
+
+    pub(crate) fn length_mismatch(&self, direction: Direction, evidence: Evidence) -> Cause {
+        let from_peer = self.is_from_peer(direction);
+        let initiator = if from_peer { Initiator::Peer } else { Initiator::Local };
+        Cause { reason: Reason::LengthMismatch, initiator, evidence }
+    }
+}
+
+impl Direction {
+    pub(crate) fn data(self) -> Interest {
+        match self {
+            Self::Request => Interest::REQUEST_DATA,
+            Self::Response => Interest::RESPONSE_DATA,
+        }
+    }
+
+    fn first_data(self) -> Mark {
+        match self {
+            Self::Request => Mark::RequestData,
+            Self::Response => Mark::ResponseData,
+        }
     }
 }
 
 impl Counter {
     #[inline]
     fn add(&self, bytes: u64) {
-        for (counter, more) in [(&self.bytes, bytes), (&self.frames, 1)] {
-            let sum = counter.load(Ordering::Relaxed).saturating_add(more);
-            counter.store(sum, Ordering::Relaxed);
-        }
+        let sum = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
+        self.bytes.store(sum, Ordering::Relaxed);
+        self.frames.store(self.frames.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
+    #[inline]
     fn add_to(&self, transfer: &mut Transfer) {
         let data = Data {
             bytes: self.bytes.load(Ordering::Relaxed),
@@ -137,14 +251,18 @@ impl Counter {
 }
 
 impl Transfer {
+    #[inline]
     fn add(&mut self, data: Data) {
         self.bytes = self.bytes.saturating_add(data.bytes);
-        self.frames = self.frames.saturating_add(data.frames);
+        self.frames = self.frames.wrapping_add(data.frames);
     }
 
+    #[inline]
     fn end(&mut self, trailers: Option<&HeaderMap>, keep: bool) {
         self.complete = true;
-        self.trailers = trailers.filter(|_| keep).map(|trailers| Box::new(trailers.clone()));
+        if let (true, Some(trailers)) = (keep, trailers) {
+            self.trailers = Some(Box::new(trailers.clone()));
+        }
     }
 
     fn ended<'a>(&self, trailers: Option<&'a HeaderMap>) -> End<'a> {
@@ -158,83 +276,83 @@ impl Transfer {
 
 // ===== impl Core =====
 
-impl Core<dyn Listener> {
+impl<L: Listener> Core<L> {
+    #[inline]
+    fn data(&mut self, direction: Direction, data: Data) {
+        match direction {
+            Direction::Request if self.machine.apply(Fact::RequestData) == Calls::REQUEST_DATA => {
+                self.summary.request.add(data);
+                self.listener.on_request_data(data);
+            }
+            Direction::Response
+                if self.machine.apply(Fact::ResponseData) == Calls::RESPONSE_DATA =>
+            {
+                self.summary.response.add(data);
+                self.listener.on_response_data(data);
+            }
+            _ => {}
+        }
+    }
+
+    fn first_data(&mut self, direction: Direction, data: Data, at: Instant) {
+        if self.machine.verdict().is_none() {
+            self.summary.marks.set(direction.first_data(), at);
+        }
+        self.data(direction, data);
+    }
+
     /// The machine decides, the summary remembers, the listener is called.
-    #[inline]
-    fn step(&mut self, exchange: &Exchange<dyn Listener>, report: Report<'_>, at: Option<Instant>) {
+    fn step(&mut self, exchange: &Exchange<L>, report: &Report<'_>, at: Option<Instant>) {
         let calls = self.machine.apply(report.fact);
-        match calls {
-            Calls::NONE => {}
-            Calls::REQUEST_DATA => {
-                self.summary.request.add(report.data);
-                self.mark(Mark::RequestData, at);
-                self.listener.on_request_data(report.data);
-            }
-            Calls::RESPONSE_DATA => {
-                self.summary.response.add(report.data);
-                self.mark(Mark::ResponseData, at);
-                self.listener.on_response_data(report.data);
-            }
-            _ => {
-                self.note(calls, exchange, report, at);
-                self.call(calls, report);
-            }
+        if !calls.is_empty() {
+            self.call(calls, exchange, report, at);
         }
     }
 
-    #[inline]
-    fn mark(&mut self, mark: Mark, at: Option<Instant>) {
-        if let Some(at) = at {
-            self.summary.marks.set(mark, at);
+    fn queued(&mut self, exchange: &Exchange<L>, queued: &Queued) {
+        match queued {
+            Queued::Data(direction, data, None) => self.data(*direction, *data),
+            Queued::Data(direction, data, Some(at)) => self.first_data(*direction, *data, *at),
+            Queued::Report(report, at) => self.step(exchange, &report.borrow(), *at),
         }
     }
 
-    fn note(
+    /// In the order of the hooks, each with what the summary is to remember of it.
+    fn call(
         &mut self,
         calls: Calls,
-        exchange: &Exchange<dyn Listener>,
-        report: Report<'_>,
+        exchange: &Exchange<L>,
+        report: &Report<'_>,
         at: Option<Instant>,
     ) {
-        let Self { machine, summary, .. } = self;
-        let keep_trailers = exchange.interest.contains(Interest::TRAILERS);
-        if calls.contains(Calls::REQUEST_END) {
-            summary.request.end(report.headers, keep_trailers);
-        }
-        if calls.contains(Calls::RESPONSE) {
-            summary.status = Some(report.status);
-        }
-        if calls.contains(Calls::RESPONSE_END) {
-            summary.response.end(report.headers, keep_trailers);
+        let Self { machine, summary, listener } = self;
+        let Report { fact, status, headers, error } = *report;
+        let keep = exchange.interest.contains(Interest::TRAILERS);
+        if let Some(at) = at {
+            summary.marks.set_all(calls, at);
         }
         if let (true, Some(how)) = (calls.contains(Calls::REQUEST_CLOSE), machine.request_close()) {
             exchange.request.add_to(&mut summary.request);
             summary.request_close = how;
         }
-        if let Some(verdict) = machine.verdict() {
+        if let (true, Some(verdict)) = (calls.contains(Calls::CLOSE), machine.verdict()) {
             exchange.response.add_to(&mut summary.response);
             summary.close = verdict;
         }
-        for (call, mark) in MARKED {
-            if calls.intersects(call) {
-                self.mark(mark, at);
-            }
-        }
-    }
 
-    fn call(&mut self, calls: Calls, report: Report<'_>) {
-        let Self { summary, listener, .. } = self;
-        let Report { fact, status, headers, error, .. } = report;
         if calls.contains(Calls::REQUEST_END) {
+            summary.request.end(headers, keep);
             listener.on_request_end(&summary.request.ended(headers));
         }
         if let (true, Some(reason)) = (calls.contains(Calls::REQUEST_ERROR), fact.failure()) {
             listener.on_request_error(&summary.request.failed(reason, error));
         }
         if let (true, Some(headers)) = (calls.contains(Calls::RESPONSE), headers) {
+            summary.status = Some(status);
             listener.on_response(&ResponseHead { status, headers });
         }
         if calls.contains(Calls::RESPONSE_END) {
+            summary.response.end(headers, keep);
             listener.on_response_end(&summary.response.ended(headers));
         }
         if let (true, Some(reason)) = (calls.contains(Calls::RESPONSE_ERROR), fact.failure()) {
@@ -252,27 +370,12 @@ impl Core<dyn Listener> {
     }
 }
 
-const MARKED: [(Calls, Mark); 6] = [
-    (Calls::REQUEST_END.union(Calls::REQUEST_ERROR), Mark::RequestEnd),
-    (Calls::REQUEST_CLOSE, Mark::RequestClose),
-    (Calls::RESPONSE, Mark::Response),
-    (Calls::RESPONSE_END.union(Calls::RESPONSE_ERROR), Mark::ResponseEnd),
-    (Calls::FINISH, Mark::Finish),
-    (Calls::CLOSE, Mark::Close),
-];
-
 // ===== impl Report =====
 
 impl From<Fact> for Report<'_> {
     #[inline]
     fn from(fact: Fact) -> Self {
-        Self {
-            fact,
-            data: Data { bytes: 0, frames: 0 },
-            status: StatusCode::OK,
-            headers: None,
-            error: None,
-        }
+        Self { fact, status: StatusCode::OK, headers: None, error: None }
     }
 }
 
@@ -304,25 +407,39 @@ impl<'a> Report<'a> {
     pub(crate) fn service_error(error: Option<&'a (dyn Error + 'static)>) -> Self {
         Self { error, ..Self::from(Fact::ServiceError) }
     }
+
+    fn own(self) -> OwnedReport {
+        let Self { fact, status, headers, .. } = self;
+        OwnedReport { fact, status, headers: headers.cloned() }
+    }
+}
+
+impl OwnedReport {
+    fn borrow(&self) -> Report<'_> {
+        let Self { fact, status, ref headers } = *self;
+        Report { fact, status, headers: headers.as_ref(), error: None }
+    }
 }
 
 impl Queued {
-    /// Data of a direction is added to what waits already: a direction's end comes after all its data, so the queue
-    /// holds at most one entry for each kind of fact.
-    fn push(queue: &mut VecDeque<Self>, report: Report<'_>, at: Option<Instant>) {
-        let Report { fact, data, status, headers, .. } = report;
-        if matches!(fact, Fact::RequestData | Fact::ResponseData) {
-            if let Some(waiting) = queue.iter_mut().find(|waiting| waiting.fact == fact) {
-                waiting.data.bytes = waiting.data.bytes.saturating_add(data.bytes);
-                waiting.data.frames += data.frames;
-                return;
+    /// Data is added to what waits of the same direction. Its end comes after all its data, so the queue holds at most
+    /// one entry of data for each direction, and as many others as there are kinds of them.
+    fn push_data(
+        queue: &mut VecDeque<Self>,
+        direction: Direction,
+        data: Data,
+        at: Option<Instant>,
+    ) {
+        let waiting = queue.iter_mut().find_map(|queued| match queued {
+            Self::Data(of, data, _) if *of == direction => Some(data),
+            _ => None,
+        });
+        match waiting {
+            Some(waiting) => {
+                waiting.bytes = waiting.bytes.saturating_add(data.bytes);
+                waiting.frames = waiting.frames.saturating_add(data.frames);
             }
+            None => queue.push_back(Self::Data(direction, data, at)),
         }
-        queue.push_back(Self { fact, data, status, headers: headers.cloned(), at });
-    }
-
-    fn report(&self) -> Report<'_> {
-        let Self { fact, data, status, ref headers, .. } = *self;
-        Report { fact, data, status, headers: headers.as_ref(), error: None }
     }
 }

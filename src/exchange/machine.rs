@@ -40,6 +40,7 @@ pub(crate) enum Fact {
     /// The request body was dropped before its end, after it had yielded a frame or before.
     RequestDropped {
         read: bool,
+        unwinding: bool,
     },
     /// The service returned a response.
     Head,
@@ -49,6 +50,8 @@ pub(crate) enum Fact {
     /// The response is a head after which the connection speaks another protocol.
     Upgraded,
     ResponseError(Cause),
+    /// The future is about to be dropped before its end, and with it what it holds.
+    Leaving,
     /// The future or the response body was dropped before its end.
     Dropped {
         unwinding: bool,
@@ -68,6 +71,10 @@ pub(crate) struct Machine {
     role: Role,
     request: Option<RequestClose>,
     response: Response,
+    /// Where the exchange was when its future was about to be dropped.
+    left: Option<Stage>,
+    /// Where it was when a panic took the request body.
+    torn: Option<Stage>,
     /// The verdict: the first failure, else how the response ended.
     verdict: Option<Close>,
 }
@@ -77,7 +84,14 @@ pub(crate) type Calls = Interest;
 
 impl Machine {
     pub(crate) const fn new(role: Role) -> Self {
-        Self { role, request: None, response: Response::Waiting, verdict: None }
+        Self {
+            role,
+            request: None,
+            response: Response::Waiting,
+            left: None,
+            torn: None,
+            verdict: None,
+        }
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -90,16 +104,19 @@ impl Machine {
     }
 
     /// How the request side ended, once it did.
+    #[inline]
     pub(crate) fn request_close(&self) -> Option<RequestClose> {
         self.request
     }
 
     /// The verdict, once the exchange is over.
+    #[inline]
     pub(crate) fn verdict(&self) -> Option<Close> {
         self.verdict.filter(|_| self.response == Response::Over)
     }
 
     /// Takes note of a fact and says which hooks it calls. A fact that comes too late calls none.
+    #[inline]
     pub(crate) fn apply(&mut self, fact: Fact) -> Calls {
         match fact {
             _ if self.response == Response::Over => Calls::NONE,
@@ -112,7 +129,10 @@ impl Machine {
                 self.fail(cause);
                 Calls::REQUEST_ERROR | self.close_request(RequestClose::Failed)
             }
-            Fact::RequestDropped { read } if self.request.is_none() => {
+            Fact::RequestDropped { read, unwinding } if self.request.is_none() => {
+                if unwinding {
+                    self.torn = Some(self.stage());
+                }
                 self.close_request(if read { RequestClose::Partial } else { RequestClose::Unread })
             }
 
@@ -145,6 +165,10 @@ impl Machine {
                 Calls::RESPONSE_ERROR | self.close()
             }
 
+            Fact::Leaving => {
+                self.left = Some(self.stage());
+                Calls::NONE
+            }
             Fact::Dropped { unwinding } => {
                 self.dropped(unwinding);
                 self.close()
@@ -154,6 +178,7 @@ impl Machine {
         }
     }
 
+    #[inline]
     fn complete(&mut self, reason: Reason, evidence: Evidence) -> Calls {
         let (initiator, finish) = match self.role {
             Role::Server => (Initiator::Local, Calls::FINISH),
@@ -169,6 +194,7 @@ impl Machine {
             // A panic is a bug to be seen, whatever failed before it.
             _ if unwinding => {
                 self.verdict = None;
+                self.left = self.torn.or(self.left);
                 Cause {
                     reason: Reason::Panicked,
                     initiator: Initiator::Local,
@@ -190,7 +216,7 @@ impl Machine {
     }
 
     fn fail(&mut self, Cause { reason, initiator, evidence }: Cause) {
-        let stage = self.stage();
+        let stage = self.left.unwrap_or(self.stage());
         self.verdict.get_or_insert(Close { reason, stage, initiator, evidence });
     }
 
@@ -199,6 +225,7 @@ impl Machine {
         Calls::REQUEST_CLOSE
     }
 
+    #[inline]
     fn close(&mut self) -> Calls {
         self.response = Response::Over;
         match self.request {
@@ -218,3 +245,6 @@ impl Fact {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

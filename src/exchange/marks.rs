@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::machine::Calls;
 use crate::close::words;
 
 /// A milestone of an exchange.
@@ -68,7 +69,18 @@ impl Mark {
     ];
 }
 
+/// Data is marked apart, its first frame only.
+const MARKED: [(Calls, Mark); 6] = [
+    (Calls::REQUEST_END.union(Calls::REQUEST_ERROR), Mark::RequestEnd),
+    (Calls::REQUEST_CLOSE, Mark::RequestClose),
+    (Calls::RESPONSE, Mark::Response),
+    (Calls::RESPONSE_END.union(Calls::RESPONSE_ERROR), Mark::ResponseEnd),
+    (Calls::FINISH, Mark::Finish),
+    (Calls::CLOSE, Mark::Close),
+];
+
 impl Marks {
+    #[inline]
     pub(crate) fn start(begin: Option<Instant>) -> Self {
         Self { begin, ..Self::default() }
     }
@@ -82,6 +94,15 @@ impl Marks {
             let nanos = at.saturating_duration_since(begin).as_nanos();
             self.latest = self.latest.max(u64::try_from(nanos).unwrap_or(u64::MAX - 1));
             *offset = NonZeroU64::new(self.latest + 1);
+        }
+    }
+
+    /// Sets what a step passes that calls these hooks.
+    pub(super) fn set_all(&mut self, calls: Calls, at: Instant) {
+        for (call, mark) in MARKED {
+            if calls.intersects(call) {
+                self.set(mark, at);
+            }
         }
     }
 

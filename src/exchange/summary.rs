@@ -52,6 +52,7 @@ pub struct Transfer {
 
 impl Summary {
     /// Of an exchange that has just begun. The verdict is what it would be if nothing more were ever seen.
+    #[inline]
     pub(crate) fn begin(method: Method, version: Version, uri: Option<Uri>, marks: Marks) -> Self {
         Self {
             method,

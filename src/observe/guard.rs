@@ -94,6 +94,7 @@ impl Panics {
 
 impl<S: Listener> Guarded<S> {
     /// Asks `observer` for its state; `None` also when it panics.
+    #[inline]
     pub(crate) fn begin<O>(observer: &O, interest: Interest, head: &RequestHead<'_>) -> Option<Self>
     where
         O: Observer<State = S>,
@@ -114,6 +115,7 @@ impl<S: Listener> Guarded<S> {
         }
     }
 
+    #[inline]
     fn silence(&mut self) {
         if let Some(state) = self.state.take() {
             self.panics.catch(type_name::<S>, "drop", || drop(state));

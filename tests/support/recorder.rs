@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Condvar, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::HeaderMap;
@@ -142,7 +142,7 @@ impl Listener for Page {
     }
     fn on_request_error(&mut self, failure: &Failure<'_>) {
         let Failure { reason, error, bytes, frames, .. } = *failure;
-        let error = error.map(|error| error.to_string());
+        let error = error.map(ToString::to_string);
         self.push(Hook::RequestError { reason, error, bytes, frames });
     }
     fn on_request_close(&mut self, close: RequestClose) {
@@ -160,7 +160,7 @@ impl Listener for Page {
     }
     fn on_response_error(&mut self, failure: &Failure<'_>) {
         let Failure { reason, error, bytes, frames, .. } = *failure;
-        let error = error.map(|error| error.to_string());
+        let error = error.map(ToString::to_string);
         self.push(Hook::ResponseError { reason, error, bytes, frames });
     }
     fn on_finish(&mut self, finish: Finish) {
@@ -206,14 +206,14 @@ impl Exchange {
             hooks.iter().enumerate().filter(|(_, hook)| of(hook)).map(|(at, _)| at).collect()
         };
         let begin = places(|hook| matches!(hook, Hook::Begin));
-        let req_data = places(|hook| matches!(hook, Hook::RequestData { .. }));
-        let req_over =
+        let request_data = places(|hook| matches!(hook, Hook::RequestData { .. }));
+        let request_over =
             places(|hook| matches!(hook, Hook::RequestEnd { .. } | Hook::RequestError { .. }));
-        let req_close = places(|hook| matches!(hook, Hook::RequestClose(_)));
+        let request_close = places(|hook| matches!(hook, Hook::RequestClose(_)));
         let head = places(|hook| matches!(hook, Hook::Response { .. }));
-        let res_data = places(|hook| matches!(hook, Hook::ResponseData { .. }));
-        let res_end = places(|hook| matches!(hook, Hook::ResponseEnd { .. }));
-        let res_error = places(|hook| matches!(hook, Hook::ResponseError { .. }));
+        let response_data = places(|hook| matches!(hook, Hook::ResponseData { .. }));
+        let response_end = places(|hook| matches!(hook, Hook::ResponseEnd { .. }));
+        let response_error = places(|hook| matches!(hook, Hook::ResponseError { .. }));
         let finish = places(|hook| matches!(hook, Hook::Finish(_)));
         let close = places(|hook| matches!(hook, Hook::Close(_)));
 
@@ -224,31 +224,34 @@ impl Exchange {
         if close != [hooks.len() - 1] {
             say("close is last and once");
         }
-        if req_close.len() != 1 {
+        if request_close.len() != 1 {
             say("request_close is exactly once");
         }
-        if req_over.len() > 1 || res_end.len() + res_error.len() > 1 {
+        if request_over.len() > 1 || response_end.len() + response_error.len() > 1 {
             say("end and error exclude each other");
         }
         if head.len() > 1 || finish.len() > 1 {
             say("response and finish are at most once");
         }
-        if !before(&req_data, &req_over) || !before(&req_data, &req_close) {
+        if !before(&request_data, &request_over) || !before(&request_data, &request_close) {
             say("no request data after its end");
         }
-        if !before(&req_over, &req_close) {
+        if !before(&request_over, &request_close) {
             say("request_close is after end or error");
         }
-        if head.is_empty() && !(res_data.is_empty() && res_end.is_empty()) {
+        if head.is_empty() && !(response_data.is_empty() && response_end.is_empty()) {
             say("no response body without a response");
         }
-        if !before(&head, &res_data) || !before(&head, &res_end) || !before(&head, &res_error) {
+        if !before(&head, &response_data)
+            || !before(&head, &response_end)
+            || !before(&head, &response_error)
+        {
             say("the head is first of the response");
         }
-        if !before(&res_data, &res_end) || !before(&res_data, &res_error) {
+        if !before(&response_data, &response_end) || !before(&response_data, &response_error) {
             say("no response data after its end");
         }
-        if !before(&res_end, &finish) || finish.len() > res_end.len() {
+        if !before(&response_end, &finish) || finish.len() > response_end.len() {
             say("finish is after the end of the response");
         }
         self.assert_totals();
@@ -258,7 +261,10 @@ impl Exchange {
 
     fn assert_totals(&self) {
         let sum = |of: fn(&Hook) -> Option<(u64, u64)>| {
-            self.hooks.iter().filter_map(of).fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
+            self.hooks
+                .iter()
+                .filter_map(of)
+                .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
         };
         let request = sum(|hook| match hook {
             Hook::RequestData { bytes, frames } => Some((*bytes, *frames)),
@@ -304,8 +310,9 @@ impl Exchange {
 
     fn assert_marks(&self) {
         let marks = &self.summary.as_ref().expect("a closed exchange has a summary").marks;
-        let Some(begin) = marks.begin() else { return };
-        assert!(begin <= Instant::now(), "{self:#?}");
+        if marks.begin().is_none() {
+            return;
+        }
         let passed: Vec<_> = marks.iter().map(|(mark, _)| mark).collect();
         let close = marks.get(tower_lifecycle::Mark::Close).expect("close is marked");
         assert!(marks.iter().all(|(_, at)| at <= close), "{passed:?} {self:#?}");

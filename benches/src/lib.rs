@@ -1,0 +1,14 @@
+//! One exchange, and what may stand around it: the same code for criterion, for callgrind and for the allocator.
+
+mod counting;
+mod exchange;
+mod pass_through;
+mod subject;
+pub mod subscriber;
+
+pub use self::{
+    counting::{Counting, Tally},
+    exchange::{CHUNK, Chunks, answer, exchange, read, request},
+    pass_through::{PassThrough, PassThroughBody, PassThroughFuture},
+    subject::{Run, Subject},
+};
