@@ -73,6 +73,7 @@ pub(super) enum Progress {
 // ===== impl RequestLine =====
 
 impl RequestLine {
+    #[inline]
     pub(crate) fn new(role: Role, method: &Method, version: Version) -> Self {
         Self { role, version, head: *method == Method::HEAD, connect: *method == Method::CONNECT }
     }

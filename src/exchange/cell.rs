@@ -1,7 +1,6 @@
 //! One exchange, shared by its future and its two bodies, which report to it.
 
 use std::{
-    collections::VecDeque,
     error::Error,
     sync::{
         Arc,
@@ -177,7 +176,7 @@ impl<L: Listener> Exchange<L> {
     #[cold]
     fn queue(&self, report: &Report<'_>, at: Option<Instant>) {
         let report = report.own();
-        self.gate.queue(|queue| queue.push_back(Queued::Report(report, at)));
+        self.gate.queue(|queue| queue.push(Queued::Report(report, at)));
         self.work_off();
     }
 
@@ -261,10 +260,16 @@ impl Transfer {
     fn end(&mut self, trailers: Option<&HeaderMap>, keep: bool) {
         self.complete = true;
         if let (true, Some(trailers)) = (keep, trailers) {
-            self.trailers = Some(Box::new(trailers.clone()));
+            self.keep(trailers);
         }
     }
 
+    #[cold]
+    fn keep(&mut self, trailers: &HeaderMap) {
+        self.trailers = Some(Box::new(trailers.clone()));
+    }
+
+    #[inline]
     fn ended<'a>(&self, trailers: Option<&'a HeaderMap>) -> End<'a> {
         End { bytes: self.bytes, frames: self.frames, trailers }
     }
@@ -424,12 +429,7 @@ impl OwnedReport {
 impl Queued {
     /// Data is added to what waits of the same direction. Its end comes after all its data, so the queue holds at most
     /// one entry of data for each direction, and as many others as there are kinds of them.
-    fn push_data(
-        queue: &mut VecDeque<Self>,
-        direction: Direction,
-        data: Data,
-        at: Option<Instant>,
-    ) {
+    fn push_data(queue: &mut Vec<Self>, direction: Direction, data: Data, at: Option<Instant>) {
         let waiting = queue.iter_mut().find_map(|queued| match queued {
             Self::Data(of, data, _) if *of == direction => Some(data),
             _ => None,
@@ -439,7 +439,7 @@ impl Queued {
                 waiting.bytes = waiting.bytes.saturating_add(data.bytes);
                 waiting.frames = waiting.frames.saturating_add(data.frames);
             }
-            None => queue.push_back(Self::Data(direction, data, at)),
+            None => queue.push(Self::Data(direction, data, at)),
         }
     }
 }

@@ -9,11 +9,11 @@
 //! 2. Nothing is left behind. A newcomer queues, sets `waiting`, and then tries the lock; the holder releases the lock and
 //!    then looks at `waiting`; a `SeqCst` fence stands between the two steps of each. Whichever fence comes first, either
 //!    the newcomer finds the lock free or the holder finds the mark.
-//! 3. A mark is taken back before the queue is worked off, never after, so a fact queued meanwhile is marked anew.
+//! 3. A mark is taken back before the queue is, never after, so a fact queued meanwhile is marked anew.
 //! 4. Facts of one reporter keep their order: nobody goes inside past a marked queue, but queues as well.
-//! 5. The queue's own lock is held for a push or a pop, never while the inside is at work.
+//! 5. The queue's own lock is held to add to it or to take all of it, never while the inside is at work.
 
-use std::{collections::VecDeque, ops::DerefMut};
+use std::{mem, ops::DerefMut};
 
 #[cfg(lifecycle_loom)]
 use self::model::TryLock;
@@ -34,7 +34,7 @@ use try_lock::TryLock;
 pub(crate) struct Gate<Q, T> {
     inside: TryLock<T>,
     waiting: AtomicBool,
-    queue: Mutex<VecDeque<Q>>,
+    queue: Mutex<Vec<Q>>,
 }
 
 impl<Q, T> Gate<Q, T> {
@@ -43,7 +43,7 @@ impl<Q, T> Gate<Q, T> {
         Self {
             inside: TryLock::new(inside),
             waiting: AtomicBool::new(false),
-            queue: Mutex::new(VecDeque::new()),
+            queue: Mutex::new(Vec::new()),
         }
     }
 
@@ -63,7 +63,7 @@ impl<Q, T> Gate<Q, T> {
     }
 
     /// Lets `add` add to the queue. [`Self::work_off`] is to be called next.
-    pub(crate) fn queue(&self, add: impl FnOnce(&mut VecDeque<Q>)) {
+    pub(crate) fn queue(&self, add: impl FnOnce(&mut Vec<Q>)) {
         add(&mut lock(&self.queue));
         self.waiting.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -75,9 +75,8 @@ impl<Q, T> Gate<Q, T> {
         while self.waiting.load(Ordering::Relaxed) {
             let Some(mut inside) = self.inside.try_lock() else { return };
             self.waiting.store(false, Ordering::Relaxed);
-            loop {
-                let next = lock(&self.queue).pop_front();
-                let Some(queued) = next else { break };
+            let queued = mem::take(&mut *lock(&self.queue));
+            for queued in queued {
                 each(&mut inside, queued);
             }
             drop(inside);
@@ -86,7 +85,7 @@ impl<Q, T> Gate<Q, T> {
     }
 }
 
-/// A poisoned queue is as good as any: a push or a pop leaves it whole.
+/// A poisoned queue is as good as any: nothing that is done under the lock leaves it half done.
 #[cfg(not(lifecycle_loom))]
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -109,7 +108,7 @@ mod tests {
         inside.push(1);
         for fact in [2, 3] {
             assert!(gate.enter().is_none());
-            gate.queue(|queue| queue.push_back(fact));
+            gate.queue(|queue| queue.push(fact));
             gate.work_off(Vec::push);
         }
         inside.push(10);
@@ -200,7 +199,7 @@ mod model {
                     return;
                 }
             } else {
-                gate.queue(|queue| queue.push_back(fact));
+                gate.queue(|queue| queue.push(fact));
             }
             gate.work_off(see);
         }
