@@ -11,8 +11,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!(
             "{} {} -> {} {} bytes in {:?}: {}",
             summary.method,
-            summary.uri.as_ref().map_or("-", |uri| uri.path()),
-            summary.status.map_or("-", |status| status.as_str().to_owned().leak()),
+            summary.uri.as_ref().map_or("", |uri| uri.path()),
+            summary.status.map_or(0, |status| status.as_u16()),
             summary.response.bytes,
             summary.duration().unwrap_or_default(),
             summary.close,

@@ -159,3 +159,7 @@ pub use self::{
     observe::{BoxObserver, Hooks, Interest, Listener, Observer, ObserverPanic},
     service::Lifecycle,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
