@@ -1349,3 +1349,41 @@ fn the_inner_future_is_gone_before_the_response_is_reported() {
     assert!(poll_once(future).is_ready());
     assert_eq!(seen.load(Ordering::Relaxed), 0);
 }
+
+/// An error whose source cannot be asked for.
+#[derive(Debug)]
+struct Bottomless;
+
+impl std::fmt::Display for Bottomless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bottomless")
+    }
+}
+
+impl std::error::Error for Bottomless {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        boom()
+    }
+}
+
+#[test]
+fn an_error_that_panics_when_it_is_asked_for_its_source_passes_as_it_would_without_us() {
+    quiet();
+    let recorder = Recorder::new();
+    let layer = LifecycleLayer::new(recorder.clone()).client();
+    let fails = || {
+        http_body_util::StreamBody::new(futures_util::stream::once(future::ready(Err::<
+            Frame<Bytes>,
+            _,
+        >(
+            io::Error::other(Bottomless),
+        ))))
+    };
+    let mut service = layer.layer(service_fn(|request: Incoming| {
+        drop(request);
+        future::ready(Ok::<_, BoxError>(Response::new(fails())))
+    }));
+    let mut body = now(service.call(post())).unwrap().into_body();
+    assert!(matches!(poll_body(&mut body), Poll::Ready(Some(Err(_)))));
+    assert_eq!(recorder.only().reason(), Reason::ResponseFailed);
+}

@@ -48,7 +48,7 @@ fn app(told: &Arc<Mutex<Told>>, recorder: &Recorder, file: &std::path::Path) -> 
     let (eos, failure, dropped) = (Arc::clone(told), Arc::clone(told), Arc::clone(told));
     let trace = TraceLayer::new_for_http()
         .on_eos(move |_: Option<&http::HeaderMap>, _: Duration, _: &_| {
-            eos.lock().unwrap().eos = true
+            eos.lock().unwrap().eos = true;
         })
         .on_failure(move |_: _, _: Duration, _: &_| failure.lock().unwrap().failure = true);
     let early_drop =

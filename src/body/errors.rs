@@ -5,6 +5,7 @@ use std::{any::Any, convert::Infallible, error::Error, fmt, io, iter, sync::Arc}
 use crate::{
     close::{Evidence, Initiator, Reason},
     exchange::Cause,
+    observe::shield,
 };
 
 /// Sees an error of one type as `dyn Error`.
@@ -60,7 +61,10 @@ impl fmt::Debug for ErrorTypes {
 
 /// Why a body that came from the peer failed, as far as its error tells. `otherwise` when it does not.
 pub(crate) fn of_peer(error: Option<&(dyn Error + 'static)>, otherwise: Reason) -> Cause {
-    iter::successors(error, |&error| error.source()).take(CHAIN).find_map(cause).unwrap_or(Cause {
+    // The user's errors are asked for their sources.
+    let read =
+        shield(|| iter::successors(error, |&error| error.source()).take(CHAIN).find_map(cause));
+    read.flatten().unwrap_or(Cause {
         reason: otherwise,
         initiator: Initiator::Unknown,
         evidence: Evidence::Return,

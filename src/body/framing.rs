@@ -60,11 +60,11 @@ pub(crate) struct Framing {
     confirms: bool,
 }
 
-/// What a frame means.
+/// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    More,
-    End,
+pub(super) enum Ending {
+    Complete,
+    /// Not as long as declared.
     Mismatch,
     /// The peer reset the stream.
     Reset,
@@ -165,7 +165,11 @@ impl Start {
             ..Framing::default()
         };
         if empty || framing.stops && framing.length == 0 {
-            return if framing.at_end(0) == Progress::End { Self::Ended } else { Self::Mismatch };
+            return if framing.at_end(0) == Ending::Complete {
+                Self::Ended
+            } else {
+                Self::Mismatch
+            };
         }
         Self::Body(framing)
     }
@@ -186,23 +190,23 @@ impl Framing {
         }
     }
 
-    /// After `seen` bytes, the body having said that it is at its end or not.
+    /// After a frame and `seen` bytes, the body having said that it is at its end or not. `None`: more may come.
     #[inline]
-    pub(super) fn after(&self, seen: u64, ended: bool) -> Progress {
-        if ended || self.stops && seen >= self.length { self.at_end(seen) } else { Progress::More }
+    pub(super) fn after(&self, seen: u64, ended: bool) -> Option<Ending> {
+        (ended || self.stops && seen >= self.length).then(|| self.at_end(seen))
     }
 
     /// At `None`, after `seen` bytes; `ended` is asked whether the body says that it is at its end.
     #[inline]
-    pub(super) fn at_none(&self, seen: u64, ended: impl FnOnce() -> bool) -> Progress {
-        if self.confirms && !ended() { Progress::Reset } else { self.at_end(seen) }
+    pub(super) fn at_none(&self, seen: u64, ended: impl FnOnce() -> bool) -> Ending {
+        if self.confirms && !ended() { Ending::Reset } else { self.at_end(seen) }
     }
 
     /// At the end of the stream, after `seen` bytes.
     #[inline]
-    pub(super) fn at_end(&self, seen: u64) -> Progress {
+    pub(super) fn at_end(&self, seen: u64) -> Ending {
         let met = !self.declared || seen == self.length || seen > self.length && !self.strict;
-        if met && !self.lies { Progress::End } else { Progress::Mismatch }
+        if met && !self.lies { Ending::Complete } else { Ending::Mismatch }
     }
 
     /// Whether a body that is dropped after `seen` bytes is complete all the same.

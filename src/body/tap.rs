@@ -12,7 +12,7 @@ use http_body::{Body, Frame};
 
 use super::{
     errors,
-    framing::{Framing, Progress},
+    framing::{Ending, Framing},
 };
 use crate::{
     Interest,
@@ -101,8 +101,8 @@ impl Tap {
                 open.read = true;
                 open.seen = open.seen.saturating_add(bytes);
                 match open.framing.after(open.seen, ended) {
-                    Progress::More => open.data(bytes),
-                    progress => self.saw_last(bytes, progress),
+                    None => open.data(bytes),
+                    Some(ending) => self.saw_last(bytes, ending),
                 }
             }
             Poll::Ready(Some(Err(error))) => self.saw_error(error),
@@ -117,11 +117,11 @@ impl Tap {
     }
 
     #[inline(never)]
-    fn saw_last(&mut self, bytes: u64, progress: Progress) {
+    fn saw_last(&mut self, bytes: u64, ending: Ending) {
         if let Some(open) = &mut self.0 {
             open.data(bytes);
         }
-        self.over(progress, None);
+        self.over(ending, None);
     }
 
     /// Trailers, or a kind of frame that this version of http-body does not name.
@@ -131,15 +131,15 @@ impl Tap {
         open.inside = false;
         open.read = true;
         if trailers.is_some() || ended {
-            let progress = open.framing.at_end(open.seen);
-            self.over(progress, trailers);
+            let ending = open.framing.at_end(open.seen);
+            self.over(ending, trailers);
         }
     }
 
     #[cold]
     fn saw_error<E: 'static>(&mut self, error: &E) {
-        let Some(Open { link, direction, .. }) = self.0.take() else { return };
-        let error = link.errors().read(error);
+        let Some(Open { link, direction, .. }) = &self.0 else { return };
+        let (direction, error) = (*direction, link.errors().read(error));
         let reason = match direction {
             Direction::Request => Reason::RequestFailed,
             Direction::Response => Reason::ResponseFailed,
@@ -149,20 +149,26 @@ impl Tap {
         } else {
             Cause { reason, initiator: Initiator::Local, evidence: Evidence::Return }
         };
-        link.report(&Report::error(direction, cause, error));
+        self.report_last(&Report::error(direction, cause, error));
     }
 
     #[inline]
-    fn over(&mut self, progress: Progress, trailers: Option<&HeaderMap>) {
-        let Some(Open { link, direction, .. }) = self.0.take() else { return };
-        let cause = match progress {
-            Progress::End | Progress::More => {
-                return link.report(&Report::end(direction, trailers));
-            }
-            Progress::Mismatch => link.length_mismatch(direction, Evidence::Frame),
-            Progress::Reset => errors::STREAM_RESET,
+    fn over(&mut self, ending: Ending, trailers: Option<&HeaderMap>) {
+        let Some(Open { link, direction, .. }) = &self.0 else { return };
+        let direction = *direction;
+        let cause = match ending {
+            Ending::Complete => return self.report_last(&Report::end(direction, trailers)),
+            Ending::Mismatch => link.length_mismatch(direction, Evidence::Frame),
+            Ending::Reset => errors::STREAM_RESET,
         };
-        link.report(&Report::error(direction, cause, None));
+        self.report_last(&Report::error(direction, cause, None));
+    }
+
+    /// Lets go of the exchange, so that the drop has nothing more to say.
+    fn report_last(&mut self, report: &Report<'_>) {
+        if let Some(Open { link, .. }) = self.0.take() {
+            link.report(report);
+        }
     }
 }
 

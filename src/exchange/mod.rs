@@ -4,11 +4,13 @@ mod cell;
 mod gate;
 mod machine;
 mod marks;
+mod report;
 mod summary;
 
 pub(crate) use self::{
-    cell::{Direction, Exchange, Link, Report},
+    cell::{Direction, Exchange, Link},
     machine::{Cause, Fact, Role},
+    report::Report,
 };
 pub use self::{
     marks::{Mark, Marks},

@@ -2,7 +2,7 @@
 
 use std::{
     any::{Any, type_name},
-    fmt,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -81,12 +81,22 @@ impl Panics {
                 on_panic(&ObserverPanic { observer, hook, payload: &*payload });
             }
         });
-        // Even the function that hears of panics may panic, and so may the drop of what was thrown.
+        // Even the function that hears of panics may panic.
         for thrown in [catch_unwind(report).err(), Some(payload)].into_iter().flatten() {
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
-                std::mem::forget(again);
-            }
+            discard(thrown);
         }
+    }
+}
+
+/// Runs a user's code that is no hook, and goes on without its answer when it panics.
+pub(crate) fn shield<T>(user: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(user)).map_err(discard).ok()
+}
+
+/// What was thrown may panic when it is dropped; what that throws is not dropped.
+fn discard(thrown: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
+        mem::forget(again);
     }
 }
 

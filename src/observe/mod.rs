@@ -5,7 +5,7 @@ mod guard;
 mod hooks;
 mod interest;
 
-pub(crate) use self::guard::Panics;
+pub(crate) use self::guard::{Panics, shield};
 pub use self::{
     compose::BoxObserver,
     guard::{Guarded, ObserverPanic},

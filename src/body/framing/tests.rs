@@ -114,7 +114,8 @@ fn how_a_response_body_begins() {
 
 #[test]
 fn what_a_frame_means() {
-    use Progress::{End, Mismatch, More, Reset};
+    use Ending::{Complete as End, Mismatch, Reset};
+    const MORE: Option<Ending> = None;
     let open = Framing::default();
     let request_5 = Framing { length: 5, declared: true, ..open };
     let declared_5 = Framing { strict: true, ..request_5 };
@@ -125,22 +126,22 @@ fn what_a_frame_means() {
     // (framing, bytes seen, is_end_stream) -> after a frame, at None
     #[rustfmt::skip]
     let rows = [
-        (until_5, 4, false, More, Mismatch),
-        (until_5, 4, true, Mismatch, Mismatch),
-        (until_5, 5, false, End, End),
-        (until_5, 5, true, End, End),
-        (until_5, 6, false, Mismatch, Mismatch),
-        (declared_5, 5, false, More, End),
-        (declared_5, 6, false, More, Mismatch),
-        (declared_5, 4, true, Mismatch, Mismatch),
-        (lying, 4, false, More, Mismatch),
-        (lying, 5, false, Mismatch, Mismatch),
-        (open, 9, false, More, End),
-        (open, 9, true, End, End),
-        (request_5, 4, false, More, Mismatch),
-        (request_5, 9, false, More, End),
-        (confirms, 4, false, More, Reset),
-        (confirms, 4, true, End, End),
+        (until_5, 4, false, MORE, Mismatch),
+        (until_5, 4, true, Some(Mismatch), Mismatch),
+        (until_5, 5, false, Some(End), End),
+        (until_5, 5, true, Some(End), End),
+        (until_5, 6, false, Some(Mismatch), Mismatch),
+        (declared_5, 5, false, MORE, End),
+        (declared_5, 6, false, MORE, Mismatch),
+        (declared_5, 4, true, Some(Mismatch), Mismatch),
+        (lying, 4, false, MORE, Mismatch),
+        (lying, 5, false, Some(Mismatch), Mismatch),
+        (open, 9, false, MORE, End),
+        (open, 9, true, Some(End), End),
+        (request_5, 4, false, MORE, Mismatch),
+        (request_5, 9, false, MORE, End),
+        (confirms, 4, false, MORE, Reset),
+        (confirms, 4, true, Some(End), End),
     ];
     for (framing, seen, ended, after, at_none) in rows {
         assert_eq!(framing.after(seen, ended), after, "{framing:?} {seen} {ended}");

@@ -1,0 +1,105 @@
+//! What wrappers report: a fact with what its hooks are handed, borrowed, or owned while it waits for its turn.
+
+use std::{error::Error, time::Instant};
+
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    cell::Direction,
+    machine::{Cause, Fact},
+};
+use crate::{Data, close::Evidence};
+
+/// A fact with what its hooks are handed.
+#[derive(Clone, Copy)]
+pub(crate) struct Report<'a> {
+    pub(super) fact: Fact,
+    pub(super) status: StatusCode,
+    pub(super) headers: Option<&'a HeaderMap>,
+    pub(super) error: Option<&'a (dyn Error + 'static)>,
+}
+
+/// What waits for its turn.
+pub(super) enum Queued {
+    Data(Direction, Data, Option<Instant>),
+    Report(OwnedReport, Option<Instant>),
+}
+
+/// The headers are copied; the error has moved on.
+pub(super) struct OwnedReport {
+    fact: Fact,
+    status: StatusCode,
+    headers: Option<HeaderMap>,
+}
+
+impl From<Fact> for Report<'_> {
+    #[inline]
+    fn from(fact: Fact) -> Self {
+        Self { fact, status: StatusCode::OK, headers: None, error: None }
+    }
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn head(status: StatusCode, headers: &'a HeaderMap) -> Self {
+        Self { status, headers: Some(headers), ..Self::from(Fact::Head) }
+    }
+
+    pub(crate) fn end(direction: Direction, trailers: Option<&'a HeaderMap>) -> Self {
+        let fact = match direction {
+            Direction::Request => Fact::RequestEnd,
+            Direction::Response => Fact::ResponseEnd(Evidence::Frame),
+        };
+        Self { headers: trailers, ..Self::from(fact) }
+    }
+
+    pub(crate) fn error(
+        direction: Direction,
+        cause: Cause,
+        error: Option<&'a (dyn Error + 'static)>,
+    ) -> Self {
+        let fact = match direction {
+            Direction::Request => Fact::RequestError(cause),
+            Direction::Response => Fact::ResponseError(cause),
+        };
+        Self { error, ..Self::from(fact) }
+    }
+
+    pub(crate) fn service_error(error: Option<&'a (dyn Error + 'static)>) -> Self {
+        Self { error, ..Self::from(Fact::ServiceError) }
+    }
+
+    pub(super) fn own(self) -> OwnedReport {
+        let Self { fact, status, headers, .. } = self;
+        OwnedReport { fact, status, headers: headers.cloned() }
+    }
+}
+
+impl OwnedReport {
+    pub(super) fn borrow(&self) -> Report<'_> {
+        let Self { fact, status, ref headers } = *self;
+        Report { fact, status, headers: headers.as_ref(), error: None }
+    }
+}
+
+impl Queued {
+    /// Data is added to what waits of the same direction. Its end comes after all its data, so the queue holds at most
+    /// one entry of data for each direction, and as many others as there are kinds of them.
+    pub(super) fn push_data(
+        queue: &mut Vec<Self>,
+        direction: Direction,
+        data: Data,
+        at: Option<Instant>,
+    ) {
+        let waiting = queue.iter_mut().find_map(|queued| match queued {
+            Self::Data(of, data, _) if *of == direction => Some(data),
+            _ => None,
+        });
+        match waiting {
+            Some(waiting) => {
+                waiting.bytes = waiting.bytes.saturating_add(data.bytes);
+                waiting.frames = waiting.frames.saturating_add(data.frames);
+            }
+            None => queue.push(Self::Data(direction, data, at)),
+        }
+    }
+}
