@@ -157,7 +157,10 @@ impl Tap {
         let Some(Open { link, direction, .. }) = &self.0 else { return };
         let direction = *direction;
         let cause = match ending {
-            Ending::Complete => return self.report_last(&Report::end(direction, trailers)),
+            Ending::Complete => {
+                let end = Report::end(direction, Evidence::Frame, trailers);
+                return self.report_last(&end);
+            }
             Ending::Mismatch => link.length_mismatch(direction, Evidence::Frame),
             Ending::Reset => errors::STREAM_RESET,
         };
@@ -189,7 +192,9 @@ impl Open {
     fn dropped(self) {
         let Self { link, direction, inside, .. } = &self;
         let report = if !inside && self.framing.complete_at_drop(self.seen, self.polled) {
-            Report::end(*direction, None)
+            // Of a body that yielded nothing only the head said that nothing was to come.
+            let evidence = if self.read { Evidence::Frame } else { Evidence::Return };
+            Report::end(*direction, evidence, None)
         } else if *direction == Direction::Request {
             Fact::RequestDropped { read: self.read, unwinding: thread::panicking() }.into()
         } else {

@@ -44,10 +44,14 @@ impl<'a> Report<'a> {
         Self { status, headers: Some(headers), ..Self::from(Fact::Head) }
     }
 
-    pub(crate) fn end(direction: Direction, trailers: Option<&'a HeaderMap>) -> Self {
+    pub(crate) fn end(
+        direction: Direction,
+        evidence: Evidence,
+        trailers: Option<&'a HeaderMap>,
+    ) -> Self {
         let fact = match direction {
             Direction::Request => Fact::RequestEnd,
-            Direction::Response => Fact::ResponseEnd(Evidence::Frame),
+            Direction::Response => Fact::ResponseEnd(evidence),
         };
         Self { headers: trailers, ..Self::from(fact) }
     }
