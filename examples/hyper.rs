@@ -1,8 +1,7 @@
 //! Plain hyper, without axum: a tower service, the layer, and an observer of one's own that logs how long each exchange
 //! took and which ended badly.
 //!
-//! `cargo run --example hyper`, then `curl localhost:3000/`. With `--features hyper` a client that leaves in the middle
-//! of an upload is told from a malformed one.
+//! `cargo run --example hyper`, then `curl localhost:3000/`.
 
 use std::convert::Infallible;
 
@@ -68,7 +67,7 @@ async fn echo(request: Request<RequestBody<Incoming>>) -> hyper::Result<Response
 
 #[tokio::main]
 async fn main() -> Result<Infallible, Box<dyn std::error::Error>> {
-    // The errors of hyper's bodies are known with the feature `hyper`, and by this line without it.
+    // So that an upload that is cut is told from a malformed one.
     let layer = LifecycleLayer::new(Log).known_error::<hyper::Error>();
     let service = layer.layer(service_fn(echo));
 

@@ -1,6 +1,6 @@
 //! Prints the sizes of the types that every exchange goes through, and what one exchange allocates.
 //!
-//! `cargo run --example sizes`; with `--features axum` the layer knows more errors, at the same size.
+//! `cargo run --example sizes`
 
 use std::{convert::Infallible, future::Ready, mem::size_of};
 

@@ -48,7 +48,7 @@ pub enum Reason {
     ResponseFailed,
     /// A body was not as long as declared.
     LengthMismatch,
-    /// A panic passed through the exchange.
+    /// A panic passed through the exchange, or in the server role past it: whoever polled it panicked.
     Panicked,
     /// Dropped from outside while the connection lived: a timeout, a `select`, a caller that lost interest.
     Cancelled,
@@ -84,7 +84,7 @@ pub enum Initiator {
     Unknown,
 }
 
-/// How a verdict is known, from the strongest to the weakest.
+/// How a verdict is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Evidence {
     /// The transport said so. Only a connection layer can tell.
@@ -156,10 +156,14 @@ impl Reason {
     }
 }
 
-/// `disconnected in request, by peer, known by return`
+/// `disconnected in request, by peer, known by return`, or `complete, by local, known by frame`.
 impl fmt::Display for Close {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { reason, stage, initiator, evidence } = self;
-        write!(f, "{reason} in {stage}, by {initiator}, known by {evidence}")
+        write!(f, "{reason}")?;
+        if *stage != Stage::Done {
+            write!(f, " in {stage}")?;
+        }
+        write!(f, ", by {initiator}, known by {evidence}")
     }
 }

@@ -39,8 +39,8 @@ pub struct ResponseHead<'a> {
 
 /// Data frames that passed, in one direction.
 ///
-/// One frame a call, unless another thread was inside a hook of the same exchange: frames that passed meanwhile
-/// arrive added up.
+/// One frame a call; frames that passed while a hook of the same exchange ran, on another thread or from inside it, arrive
+/// added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Data {
@@ -73,8 +73,8 @@ pub struct Failure<'a> {
     /// also what the peer did.
     pub reason: Reason,
     /// The error itself, where there is one and its type is known: see
-    /// [`LifecycleLayer::known_error`](crate::LifecycleLayer::known_error). `None` as well when another thread was
-    /// inside a hook of the same exchange, because then the error has moved on before this hook runs.
+    /// [`LifecycleLayer::known_error`](crate::LifecycleLayer::known_error). `None` as well when a hook of the same
+    /// exchange was running, because then the error has moved on before this one runs.
     pub error: Option<&'a (dyn Error + 'static)>,
     /// Bytes of data that passed in this direction before.
     pub bytes: u64,

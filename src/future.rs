@@ -6,7 +6,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    thread,
 };
 
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -26,18 +25,19 @@ pin_project! {
     /// # Panics
     /// When polled after it was ready.
     pub struct ResponseFuture<F> {
-        // `None` once it was ready: a request body that it holds is to be gone before the response is reported.
+        // `None` once it was ready and is observed: a request body that it holds is to be gone before the response is
+        // reported.
         #[pin]
         inner: Option<F>,
         // Declared last, so that it is dropped when the inner future is gone.
-        flight: Flight,
+        pending: Pending,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             // The request body goes with the inner future, and its end would hide where the exchange was.
-            if let Some(Open { link, .. }) = &this.project().flight.0 {
-                link.report(&Fact::Leaving.into());
+            if let Some(Open { link, .. }) = &this.project().pending.0 {
+                link.report(&Fact::Dropping.into());
             }
         }
     }
@@ -45,7 +45,7 @@ pin_project! {
 
 /// The future's line to its exchange, until there is a response. `None` when nobody observes it.
 #[derive(Default)]
-pub(crate) struct Flight(Option<Open>);
+pub(crate) struct Pending(Option<Open>);
 
 struct Open {
     link: Link,
@@ -57,9 +57,9 @@ struct Open {
 
 impl<F> ResponseFuture<F> {
     #[inline]
-    pub(crate) fn new(inner: F, flight: Flight) -> Self {
-        let mut future = Self { inner: Some(inner), flight };
-        future.flight.inside(false);
+    pub(crate) fn new(inner: F, pending: Pending) -> Self {
+        let mut future = Self { inner: Some(inner), pending };
+        future.pending.inside(false);
         future
     }
 }
@@ -77,35 +77,37 @@ where
         let mut this = self.project();
         let inner = this.inner.as_mut().as_pin_mut();
         let inner = inner.expect("`ResponseFuture` polled after it was ready");
-        this.flight.inside(true);
+        this.pending.inside(true);
         let result = match inner.poll(cx) {
             Poll::Ready(result) => result,
             Poll::Pending => {
-                this.flight.inside(false);
+                this.pending.inside(false);
                 return Poll::Pending;
             }
         };
-        this.inner.set(None);
+        if this.pending.0.is_some() {
+            this.inner.set(None);
+        }
         Poll::Ready(match result {
             Ok(response) => {
-                let tap = this.flight.landed(&response);
+                let tap = this.pending.responded(&response);
                 Ok(response.map(|body| ResponseBody::new(body, tap)))
             }
             Err(error) => {
-                this.flight.failed(&error);
+                this.pending.failed(&error);
                 Err(error)
             }
         })
     }
 }
 
-impl Flight {
+impl Pending {
     /// The inner service is about to be called. With it the request body's line, unless there is no body, which is
     /// reported.
     #[inline]
     pub(crate) fn begin<B: Body>(link: Link, role: Role, request: &Request<B>) -> (Self, Tap) {
         let request_line = RequestLine::new(role, request.method(), request.version());
-        let flight = Self(Some(Open { link: Arc::clone(&link), request_line, inside: true }));
+        let pending = Self(Some(Open { link: Arc::clone(&link), request_line, inside: true }));
         let tap = if request.body().is_end_stream() {
             link.report(&Fact::RequestEnd.into());
             Tap::default()
@@ -113,7 +115,7 @@ impl Flight {
             let framing = Framing::request(request_line, request.headers(), request.body());
             Tap::new(link, Direction::Request, framing)
         };
-        (flight, tap)
+        (pending, tap)
     }
 
     /// The inner service is running, or it is no more.
@@ -126,12 +128,12 @@ impl Flight {
 
     /// Reports the response. Still inside, because its body is asked for its hints.
     #[inline]
-    fn landed<B: Body>(&mut self, response: &Response<B>) -> Tap {
+    fn responded<B: Body>(&mut self, response: &Response<B>) -> Tap {
         let Some(open) = &self.0 else { return Tap::default() };
         let (status, headers) = (response.status(), response.headers());
         let line = open.request_line.answered(response.version());
         let start = Start::response(line, status, headers, response.body());
-        self.0.take().map_or_else(Tap::default, |open| open.landed(start, status, headers))
+        self.0.take().map_or_else(Tap::default, |open| open.responded(start, status, headers))
     }
 
     fn failed<E: 'static>(&mut self, error: &E) {
@@ -142,7 +144,7 @@ impl Flight {
 }
 
 impl Open {
-    fn landed(self, start: Start, status: StatusCode, headers: &HeaderMap) -> Tap {
+    fn responded(self, start: Start, status: StatusCode, headers: &HeaderMap) -> Tap {
         let Self { link, .. } = self;
         link.report(&Report::head(status, headers));
         let end = match start {
@@ -158,11 +160,11 @@ impl Open {
     }
 }
 
-impl Drop for Flight {
+impl Drop for Pending {
     #[inline]
     fn drop(&mut self) {
         if let Some(Open { link, inside, .. }) = self.0.take() {
-            let unwinding = inside || thread::panicking();
+            let unwinding = inside || link.unwinds();
             link.report(&Fact::Dropped { unwinding }.into());
         }
     }

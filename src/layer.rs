@@ -36,9 +36,12 @@ pub(crate) struct Settings<O> {
 }
 
 impl<O: Observer> LifecycleLayer<O> {
-    /// A layer for a server. `observer` is asked for its interest now, and never again.
+    /// A layer for a server. Several observers are a tuple; `()` passes everything through.
     ///
-    /// Several observers are a tuple; `()` passes everything through.
+    /// `observer` is asked for its [interest](Observer::interest) now.
+    ///
+    /// # Panics
+    /// When `observer` does.
     pub fn new(observer: O) -> Self {
         let settings = Settings {
             interest: observer.interest(),
@@ -72,10 +75,21 @@ impl<O: Observer> LifecycleLayer<O> {
     /// Lets errors of type `E` be read: handed to `on_request_error` and `on_response_error`, and searched for what
     /// the transport said.
     ///
-    /// Known without it are `std::io::Error` and boxed `dyn Error`s, with the feature `hyper` those of hyper, with the
-    /// feature `axum` those of axum. An error of any other type is passed on like all, and reported without its value.
+    /// Known without it are `std::io::Error` and boxed `dyn Error`s. An error of any other type is passed on like all, and
+    /// reported without its value. Inside an axum router it is `axum::Error`, straight from hyper `hyper::Error`.
+    ///
+    /// A body is [`Disconnected`](crate::Reason::Disconnected) when an error of a known type has an end of file as a source.
+    /// A decoder that ends short says the same: where one stands outside this layer, its bare `std::io::Error` is not taken
+    /// for the connection's, but wrapped by a known type it is.
     pub fn known_error<E: Error + 'static>(self) -> Self {
         self.with(|settings| settings.errors.add::<E>())
+    }
+
+    /// Lets hyper's and h2's errors be read: [`known_error`](Self::known_error) for `hyper::Error`, and an HTTP/2 stream
+    /// that the peer reset is told from a malformed one.
+    #[cfg(feature = "hyper")]
+    pub fn hyper_errors(self) -> Self {
+        self.with(|settings| settings.errors.add_hyper())
     }
 
     /// How many panics of observers were caught so far, in all services made by this layer and its clones.

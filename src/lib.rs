@@ -107,8 +107,8 @@
 //! | another error of the request body | `request_failed` | `return` |
 //! | the service's error | `service_failed` | `return` |
 //! | the response body's error | `response_failed` | `return` |
-//! | a body too short, or too long | `length_mismatch` | `frame` |
-//! | a panic passing through, even one caught further out | `panicked` | `unwind` |
+//! | a body too short, or too long | `length_mismatch` | `frame`, `return` |
+//! | a panic passing through, even one caught further out; in the server role also one passing by | `panicked` | `unwind` |
 //! | a drop, in the client role | `cancelled` | `drop` |
 //! | a drop, in the server role | `unknown` | `drop` |
 //!
@@ -120,7 +120,8 @@
 //! A panic in a hook is caught, also while another panic unwinds, counted, and silences that observer for that exchange
 //! ([`LifecycleLayer::on_observer_panic`]); under `panic = "abort"` nothing can be caught. The hooks of one exchange never
 //! run at the same time. Nobody waits for a hook: whoever has a fact to report while a hook runs leaves it to the thread
-//! that runs the hook. Times are read only if [`Interest::MARKS`] asks for them.
+//! that runs the hook, which then also runs the hooks of that fact: a slow hook delays its own exchange, whichever side of
+//! it reports. Times are read only if [`Interest::MARKS`] asks for them.
 //!
 //! # Where it differs from Node
 //!
@@ -132,9 +133,8 @@
 //!
 //! None is on by default.
 //!
-//! - `hyper`: reads hyper's and h2's errors, so that a client that left is told from a malformed body. Without it
-//!   [`LifecycleLayer::known_error`] does the same for one type, but cannot read HTTP/2 resets.
-//! - `axum`: the same through axum's body.
+//! - `hyper`: `LifecycleLayer::hyper_errors`, which reads hyper's and h2's errors, so that an HTTP/2 stream that was reset
+//!   is told from a malformed body. For HTTP/1 [`LifecycleLayer::known_error`] is enough.
 //! - `full`: all of them.
 
 #![forbid(unsafe_code)]

@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::{
     Interest, Observer, RequestBody, RequestHead, ResponseFuture, Summary, clock,
     exchange::{Exchange, Link, Marks},
-    future::Flight,
+    future::Pending,
     layer::Settings,
     observe::Guarded,
 };
@@ -28,6 +28,28 @@ pub struct Lifecycle<S, O> {
 impl<S, O> Lifecycle<S, O> {
     pub(crate) fn new(inner: S, settings: Arc<Settings<O>>) -> Self {
         Self { inner, settings }
+    }
+}
+
+impl<S, O> Lifecycle<S, O> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service. What is called on it directly is not observed.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the layer.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// How many panics of observers were caught so far, in all services of the same layer.
+    pub fn observer_panics(&self) -> u64 {
+        self.settings.panics.count()
     }
 }
 
@@ -50,12 +72,12 @@ where
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         // One call of the inner service for both cases, so that it can be inlined.
-        let (flight, tap) = match self.begin(&request) {
-            Some(link) => Flight::begin(link, self.settings.role, &request),
+        let (pending, tap) = match self.begin(&request) {
+            Some(link) => Pending::begin(link, self.settings.role, &request),
             None => Default::default(),
         };
         let inner = self.inner.call(request.map(|body| RequestBody::new(body, tap)));
-        ResponseFuture::new(inner, flight)
+        ResponseFuture::new(inner, pending)
     }
 }
 

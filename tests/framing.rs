@@ -60,11 +60,11 @@ const TRAILED: &str = "res.data res.end+trailers finish(released) close(complete
 const WRONG: &str = "res.data res.error(length_mismatch) close(length_mismatch)";
 const RECEIVED: &str = "res.data res.end close(complete)";
 
-const COMPLETE: &str = "complete in done, by local, known by frame";
-const HEAD_ONLY: &str = "complete in done, by local, known by return";
+const COMPLETE: &str = "complete, by local, known by frame";
+const HEAD_ONLY: &str = "complete, by local, known by return";
 const MISMATCH: &str = "length_mismatch in response, by local, known by frame";
 const UNKNOWN: &str = "unknown in response, by unknown, known by drop";
-const GOT: &str = "complete in done, by peer, known by frame";
+const GOT: &str = "complete, by peer, known by frame";
 
 /// A server's answer to GET; the body is a stream, of which neither length nor end is known.
 fn stream(
@@ -192,7 +192,7 @@ fn received() -> Vec<Row> {
         client(stream("a client is sent more than declared", (H2, Some(5)), (&[Step::Data(6)], 1), (WRONG, ""),
             "length_mismatch in response, by peer, known by frame")),
         client(Row { method: Method::HEAD, ..stream("a client gets no body for HEAD", (H2, Some(5)), (&[], 0),
-            ("res.end close(complete)", ""), "complete in done, by peer, known by return") }),
+            ("res.end close(complete)", ""), "complete, by peer, known by return") }),
     ]
 }
 

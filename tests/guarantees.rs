@@ -478,8 +478,8 @@ fn marks_are_set_once_and_monotone() {
     ordinary(&LifecycleLayer::new(recorder.clone()));
     let summary = recorder.only().summary.unwrap();
     let marks = &summary.marks;
-    assert_eq!(marks.iter().count(), Mark::ORDER.len(), "{marks:?}");
-    let in_order: Vec<_> = Mark::ORDER.iter().map(|mark| marks.get(*mark).unwrap()).collect();
+    assert_eq!(marks.iter().count(), Mark::ALL.len(), "{marks:?}");
+    let in_order: Vec<_> = Mark::ALL.iter().map(|mark| marks.get(*mark).unwrap()).collect();
     assert!(in_order.is_sorted(), "{marks:?}");
     assert_eq!(summary.duration(), marks.get(Mark::Close));
     assert!(summary.time_to_head() <= summary.time_to_first_byte());
@@ -1179,31 +1179,125 @@ fn error_hooks_get_a_kind_and_the_error_where_its_type_is_known() {
     assert_eq!(errors(&told), known);
 }
 
+/// How an HTTP stack wraps what its transport says.
+#[derive(Debug)]
+struct Stack(io::Error);
+
+impl std::fmt::Display for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("error of a stack")
+    }
+}
+
+impl std::error::Error for Stack {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// The verdict of an exchange whose request fails after a frame and is answered with 400.
+fn failed_upload<E: std::error::Error + 'static>(error: E) -> tower_lifecycle::Close {
+    let recorder = Recorder::new();
+    let layer = LifecycleLayer::new(recorder.clone()).known_error::<E>();
+    let failing = http_body_util::StreamBody::new(futures_util::stream::iter([
+        Ok(Frame::data(data(3))),
+        Err(error),
+    ]));
+    let mut service = layer.layer(service_fn(async |request: Request<RequestBody<_>>| {
+        let _ = read(request.into_body());
+        Outcome::Ok(with_status(400, Mock::new(&[])))
+    }));
+    now(service.call(request(Method::POST, Version::HTTP_11, failing))).unwrap();
+    recorder.only().close()
+}
+
 #[test]
 fn a_request_body_that_failed_by_eof_or_reset_tells_what_the_peer_did() {
-    for (kind, reason) in [
-        (io::ErrorKind::UnexpectedEof, Reason::Disconnected),
-        (io::ErrorKind::ConnectionReset, Reason::Reset),
-        (io::ErrorKind::BrokenPipe, Reason::Reset),
-        (io::ErrorKind::InvalidInput, Reason::RequestFailed),
+    for (kind, reason, initiator) in [
+        (io::ErrorKind::UnexpectedEof, Reason::Disconnected, Initiator::Peer),
+        (io::ErrorKind::ConnectionReset, Reason::Reset, Initiator::Peer),
+        (io::ErrorKind::BrokenPipe, Reason::Reset, Initiator::Peer),
+        (io::ErrorKind::InvalidInput, Reason::RequestFailed, Initiator::Unknown),
     ] {
-        let recorder = Recorder::new();
-        let layer = LifecycleLayer::new(recorder.clone());
-        let failing = http_body_util::StreamBody::new(futures_util::stream::iter([
-            Ok(Frame::data(data(3))),
-            Err(io::Error::from(kind)),
-        ]));
-        let mut service = layer.layer(service_fn(async |request: Request<RequestBody<_>>| {
-            let _ = read(request.into_body());
-            Outcome::Ok(with_status(400, Mock::new(&[])))
-        }));
-        now(service.call(request(Method::POST, Version::HTTP_11, failing))).unwrap();
-        let close = recorder.only().close();
-        assert_eq!(close.reason, reason, "{kind}");
-        if reason != Reason::RequestFailed {
-            assert_eq!(close.initiator, Initiator::Peer, "{kind}");
+        let close = failed_upload(Stack(io::Error::from(kind)));
+        assert_eq!((close.reason, close.initiator), (reason, initiator), "{kind}");
+    }
+}
+
+#[test]
+fn an_end_of_file_that_nobody_wrapped_may_be_a_decoders_and_is_not_the_peers() {
+    let close = failed_upload(io::Error::from(io::ErrorKind::UnexpectedEof));
+    assert_eq!((close.reason, close.initiator), (Reason::RequestFailed, Initiator::Unknown));
+}
+
+#[test]
+fn a_client_reads_the_body_that_an_inner_layer_put_in_place_of_the_one_declared() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        for content in ["", "abc", "abcdefgh"] {
+            let recorder = Recorder::new();
+            let layer = LifecycleLayer::new(recorder.clone()).client();
+            let mut service = layer.layer(service_fn(async |request: Incoming| {
+                read(request.into_body())?;
+                let body = http_body_util::Full::from(content);
+                let response = Response::builder().version(version).header(CONTENT_LENGTH, 5);
+                Outcome::Ok(response.body(body).unwrap())
+            }));
+            let response = now(service.call(post())).unwrap();
+            assert_eq!(read(response.into_body()).unwrap(), content.len());
+            assert_eq!(recorder.only().reason(), Reason::Complete, "{version:?} {content}");
         }
     }
+}
+
+#[test]
+fn a_clients_caller_that_panics_for_reasons_of_its_own_has_cancelled() {
+    quiet();
+    let recorder = Recorder::new();
+    let layer = LifecycleLayer::new(recorder.clone()).client();
+    let mut service = layer.layer(service_fn(|_: Incoming| future::pending::<Outcome>()));
+    drop_unwinding(service.call(post()));
+    assert_eq!(recorder.only().reason(), Reason::Cancelled);
+}
+
+#[test]
+fn a_panic_that_took_the_request_body_alone_does_not_tell_where_a_later_one_was() {
+    quiet();
+    let recorder = Recorder::new();
+    let layer = LifecycleLayer::new(recorder.clone());
+    let mut service = layer.layer(service_fn(async |request: Incoming| {
+        drop_unwinding(request.into_body());
+        Outcome::Ok(Response::new(Mock::new(&[CHUNK, CHUNK]).streamed()))
+    }));
+    drop_unwinding(now(service.call(post())).unwrap());
+    let close = recorder.only().close();
+    assert_eq!((close.reason, close.stage), (Reason::Panicked, Stage::Response));
+}
+
+#[test]
+fn a_member_that_panics_when_it_is_asked_for_its_interest_is_silent_alone() {
+    struct Flaky(AtomicBool);
+    impl Observer for Flaky {
+        type State = ();
+        fn interest(&self) -> Interest {
+            if self.0.swap(true, Ordering::Relaxed) { boom() } else { Interest::ALL }
+        }
+        fn begin(&self, _: &RequestHead<'_>) -> Option<()> {
+            Some(())
+        }
+    }
+    quiet();
+    let recorder = Recorder::new();
+    let layer = LifecycleLayer::new((recorder.clone(), Flaky(AtomicBool::new(false))));
+    ordinary(&layer);
+    assert_eq!(recorder.only().reason(), Reason::Complete);
+    assert_eq!(layer.observer_panics(), 1);
+}
+
+#[test]
+fn middleware_can_make_bodies_of_its_own_in_place_of_the_wrapped_ones() {
+    assert_impl_all!(RequestBody<http_body_util::Empty<Bytes>>: Default, Clone);
+    assert_impl_all!(ResponseBody<http_body_util::Empty<Bytes>>: Default);
+    assert_impl_all!(RequestBody<http_body_util::Empty<Bytes>>: std::panic::UnwindSafe, std::panic::RefUnwindSafe);
 }
 
 // ===== composition =====
@@ -1263,10 +1357,7 @@ fn closures_hear_what_they_asked_for() {
             .on_close(move |summary| close.lock().unwrap().push(summary.close.to_string())),
     );
     ordinary(&layer);
-    assert_eq!(
-        *log.lock().unwrap(),
-        ["3 bytes", "3 bytes", "complete in done, by local, known by frame"]
-    );
+    assert_eq!(*log.lock().unwrap(), ["3 bytes", "3 bytes", "complete, by local, known by frame"]);
 }
 
 // ===== what is held =====

@@ -56,8 +56,8 @@ const READ: &str = "begin req.data req.end req.close(complete)";
 const SENT: &str = "response(200) res.data res.end finish(released) close(complete)";
 const EMPTY: &str = "response(200) res.end finish(released) close(complete)";
 
-const COMPLETE: &str = "complete in done, by local, known by frame";
-const HEAD_ONLY: &str = "complete in done, by local, known by return";
+const COMPLETE: &str = "complete, by local, known by frame";
+const HEAD_ONLY: &str = "complete, by local, known by return";
 const GONE_IN_HANDLER: &str = "unknown in handler, by unknown, known by drop";
 
 /// A row with one exchange.

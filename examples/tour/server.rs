@@ -41,9 +41,11 @@ pub(crate) async fn serve(
 }
 
 fn app(observer: impl Observer, file: &Path) -> Router {
-    // axum wraps the errors of all bodies in one of its own. The feature `axum` knows it; this line makes the tour as
-    // precise without the feature.
+    // axum wraps the errors of all bodies in one of its own, which the layer is told to know.
     let lifecycle = LifecycleLayer::new(observer).known_error::<axum::Error>();
+    // With the feature it understands what HTTP/2 says too.
+    #[cfg(feature = "hyper")]
+    let lifecycle = lifecycle.hyper_errors();
 
     // A route whose timeout is outside: what it cuts off, the lifecycle layer sees as a drop.
     let slow = Router::new()

@@ -116,7 +116,7 @@ impl Hints {
     }
 }
 
-// ===== impl Framing =====
+// ===== impl Start =====
 
 impl Start {
     pub(crate) fn response<B: Body>(
@@ -152,6 +152,8 @@ impl Start {
         let (length, lies) = match (hints.exact, content_length(headers)) {
             (None, None) => (None, false),
             _ if line.is_coded(headers) => (None, false),
+            // What a client reads is the body; a header that says otherwise was left by whoever replaced it.
+            (Some(exact), _) if line.role == Role::Client => (Some(exact), false),
             // hyper's HTTP/1 encoder stops where the body says, and sends the header as it is.
             (Some(exact), Some(header)) => (Some(header), exact != header && line.is_http1()),
             (exact, header) => (exact.or(header), false),
@@ -174,6 +176,8 @@ impl Start {
         Self::Body(framing)
     }
 }
+
+// ===== impl Framing =====
 
 impl Framing {
     /// Of a request body that does not begin at its end. Its own length counts before the header's, which an outer
@@ -199,7 +203,8 @@ impl Framing {
     /// At `None`, after `seen` bytes; `ended` is asked whether the body says that it is at its end.
     #[inline]
     pub(super) fn at_none(&self, seen: u64, ended: impl FnOnce() -> bool) -> Ending {
-        if self.confirms && !ended() { Ending::Reset } else { self.at_end(seen) }
+        let met = self.declared && seen == self.length;
+        if self.confirms && !met && !ended() { Ending::Reset } else { self.at_end(seen) }
     }
 
     /// At the end of the stream, after `seen` bytes.

@@ -29,6 +29,20 @@ impl<B> RequestBody<B> {
     }
 }
 
+/// A body that no exchange observes, for middleware that sends another request in this one's place.
+impl<B: Default> Default for RequestBody<B> {
+    fn default() -> Self {
+        Self::new(B::default(), Tap::default())
+    }
+}
+
+/// The copy is not observed: an exchange has one request body.
+impl<B: Clone> Clone for RequestBody<B> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Tap::default())
+    }
+}
+
 impl<B> Body for RequestBody<B>
 where
     B: Body,

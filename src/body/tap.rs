@@ -145,7 +145,7 @@ impl Tap {
             Direction::Response => Reason::ResponseFailed,
         };
         let cause = if link.is_from_peer(direction) {
-            errors::of_peer(error, reason)
+            link.errors().of_peer(error, reason)
         } else {
             Cause { reason, initiator: Initiator::Local, evidence: Evidence::Return }
         };
@@ -198,7 +198,7 @@ impl Open {
         } else if *direction == Direction::Request {
             Fact::RequestDropped { read: self.read, unwinding: thread::panicking() }.into()
         } else {
-            Fact::Dropped { unwinding: *inside || thread::panicking() }.into()
+            Fact::Dropped { unwinding: *inside || link.unwinds() }.into()
         };
         link.report(&report);
     }

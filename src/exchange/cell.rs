@@ -2,10 +2,12 @@
 
 use std::{
     error::Error,
+    panic::{RefUnwindSafe, UnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Instant,
 };
 
@@ -29,7 +31,9 @@ use crate::{
 pub(crate) type Link = Arc<dyn Cell>;
 
 /// Where facts are reported. A trait only to forget the type of the observer's state, so that bodies need not name it.
-pub(crate) trait Cell: Send + Sync {
+///
+/// A panic never leaves a hook, so an exchange is as it should be after any.
+pub(crate) trait Cell: Send + Sync + UnwindSafe + RefUnwindSafe {
     /// A data frame passed in which nobody is interested. Takes no turn.
     fn count(&self, direction: Direction, bytes: u64);
 
@@ -100,6 +104,9 @@ impl<L: Listener> Exchange<L> {
     }
 }
 
+impl<L> UnwindSafe for Exchange<L> {}
+impl<L> RefUnwindSafe for Exchange<L> {}
+
 impl<L: Listener> Cell for Exchange<L> {
     fn count(&self, direction: Direction, bytes: u64) {
         match direction {
@@ -114,7 +121,7 @@ impl<L: Listener> Cell for Exchange<L> {
         };
         core.data(direction, Data { bytes, frames: 1 });
         drop(core);
-        self.left();
+        self.settle();
     }
 
     fn first_data(&self, direction: Direction, bytes: u64) {
@@ -124,7 +131,7 @@ impl<L: Listener> Cell for Exchange<L> {
         };
         core.first_data(direction, Data { bytes, frames: 1 }, at);
         drop(core);
-        self.left();
+        self.settle();
     }
 
     fn report(&self, report: &Report<'_>) {
@@ -134,7 +141,7 @@ impl<L: Listener> Cell for Exchange<L> {
         };
         core.step(self, report, at);
         drop(core);
-        self.left();
+        self.settle();
     }
 
     fn interest(&self) -> Interest {
@@ -167,8 +174,8 @@ impl<L: Listener> Exchange<L> {
     }
 
     #[inline]
-    fn left(&self) {
-        if self.gate.left() {
+    fn settle(&self) {
+        if self.gate.has_waiting() {
             self.work_off();
         }
     }
@@ -180,6 +187,12 @@ impl<L: Listener> Exchange<L> {
 }
 
 impl dyn Cell {
+    /// Whether a drop now is by a panic that passes us. A client's caller may hold many calls, and panic for a reason of its
+    /// own: there only a panic of the inner service counts.
+    pub(crate) fn unwinds(&self) -> bool {
+        self.role() == Role::Server && thread::panicking()
+    }
+
     pub(crate) fn is_from_peer(&self, direction: Direction) -> bool {
         match self.role() {
             Role::Server => direction == Direction::Request,
@@ -215,7 +228,7 @@ impl Counter {
     fn add(&self, bytes: u64) {
         let sum = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
         self.bytes.store(sum, Ordering::Relaxed);
-        self.frames.store(self.frames.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.frames.store(self.frames.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
     }
 
     #[inline]
@@ -232,7 +245,7 @@ impl Transfer {
     #[inline]
     fn add(&mut self, data: Data) {
         self.bytes = self.bytes.saturating_add(data.bytes);
-        self.frames = self.frames.wrapping_add(data.frames);
+        self.frames = self.frames.saturating_add(data.frames);
     }
 
     #[inline]

@@ -47,17 +47,17 @@ impl<Q, T> Gate<Q, T> {
         }
     }
 
-    /// Goes inside, if nobody is there and nothing waits. Who leaves calls [`Self::leave`]; who could not enter
-    /// calls [`Self::queue`].
+    /// Goes inside, if nobody is there and nothing waits. Who was inside asks [`Self::has_waiting`] after it; who could
+    /// not enter calls [`Self::queue`].
     #[inline]
     pub(crate) fn enter(&self) -> Option<impl DerefMut<Target = T>> {
         let inside = self.inside.try_lock()?;
         (!self.waiting.load(Ordering::Relaxed)).then_some(inside)
     }
 
-    /// After leaving: whether something was queued meanwhile, which [`Self::work_off`] is to be called for.
+    /// To be asked after being inside: whether [`Self::work_off`] is to be called, because something was queued meanwhile.
     #[inline]
-    pub(crate) fn left(&self) -> bool {
+    pub(crate) fn has_waiting(&self) -> bool {
         fence(Ordering::SeqCst);
         self.waiting.load(Ordering::Relaxed)
     }
@@ -114,7 +114,7 @@ mod tests {
         inside.push(10);
         drop(inside);
         assert!(gate.enter().is_none(), "nobody goes inside past what waits");
-        assert!(gate.left());
+        assert!(gate.has_waiting());
         gate.work_off(Vec::push);
         assert_eq!(*gate.enter().expect("nobody is inside"), [1, 10, 2, 3]);
     }
@@ -195,7 +195,7 @@ mod model {
             if let Some(mut inside) = gate.enter() {
                 see(&mut inside, fact);
                 drop(inside);
-                if !gate.left() {
+                if !gate.has_waiting() {
                     return;
                 }
             } else {

@@ -51,7 +51,7 @@ pub(crate) enum Fact {
     Upgraded,
     ResponseError(Cause),
     /// The future is about to be dropped before its end, and with it what it holds.
-    Leaving,
+    Dropping,
     /// The future or the response body was dropped before its end.
     Dropped {
         unwinding: bool,
@@ -72,9 +72,9 @@ pub(crate) struct Machine {
     request: Option<RequestClose>,
     response: Response,
     /// Where the exchange was when its future was about to be dropped.
-    left: Option<Stage>,
+    stage_at_drop: Option<Stage>,
     /// Where it was when a panic took the request body.
-    torn: Option<Stage>,
+    stage_at_unwind: Option<Stage>,
     /// The verdict: the first failure, else how the response ended.
     verdict: Option<Close>,
 }
@@ -88,8 +88,8 @@ impl Machine {
             role,
             request: None,
             response: Response::Waiting,
-            left: None,
-            torn: None,
+            stage_at_drop: None,
+            stage_at_unwind: None,
             verdict: None,
         }
     }
@@ -131,12 +131,14 @@ impl Machine {
             }
             Fact::RequestDropped { read, unwinding } if self.request.is_none() => {
                 if unwinding {
-                    self.torn = Some(self.stage());
+                    self.stage_at_unwind = Some(self.stage());
                 }
                 self.close_request(if read { RequestClose::Partial } else { RequestClose::Unread })
             }
 
             Fact::Head if self.response == Response::Waiting => {
+                // A panic that took the request body alone did not take the service.
+                self.stage_at_unwind = None;
                 self.response = Response::Streaming;
                 Calls::RESPONSE
             }
@@ -165,8 +167,8 @@ impl Machine {
                 Calls::RESPONSE_ERROR | self.close()
             }
 
-            Fact::Leaving => {
-                self.left = Some(self.stage());
+            Fact::Dropping => {
+                self.stage_at_drop = Some(self.stage());
                 Calls::NONE
             }
             Fact::Dropped { unwinding } => {
@@ -194,7 +196,7 @@ impl Machine {
             // A panic is a bug to be seen, whatever failed before it.
             _ if unwinding => {
                 self.verdict = None;
-                self.left = self.torn.or(self.left);
+                self.stage_at_drop = self.stage_at_unwind.or(self.stage_at_drop);
                 Cause {
                     reason: Reason::Panicked,
                     initiator: Initiator::Local,
@@ -216,7 +218,7 @@ impl Machine {
     }
 
     fn fail(&mut self, Cause { reason, initiator, evidence }: Cause) {
-        let stage = self.left.unwrap_or(self.stage());
+        let stage = self.stage_at_drop.unwrap_or(self.stage());
         self.verdict.get_or_insert(Close { reason, stage, initiator, evidence });
     }
 

@@ -51,13 +51,13 @@ words! {
 pub struct Marks {
     begin: Option<Instant>,
     /// Nanoseconds since `begin`, plus one.
-    offsets: [Option<NonZeroU64>; Mark::ORDER.len()],
+    offsets: [Option<NonZeroU64>; Mark::ALL.len()],
     latest: u64,
 }
 
 impl Mark {
     /// All of them, in the order in which an ordinary exchange passes them.
-    pub const ORDER: [Self; 8] = [
+    pub const ALL: &'static [Self] = &[
         Self::RequestData,
         Self::RequestEnd,
         Self::RequestClose,
@@ -124,7 +124,7 @@ impl Marks {
     /// The marks that were passed, by time.
     pub fn iter(&self) -> impl Iterator<Item = (Mark, Duration)> {
         let mut passed: Vec<_> =
-            Mark::ORDER.into_iter().filter_map(|mark| Some((mark, self.get(mark)?))).collect();
+            Mark::ALL.iter().filter_map(|mark| Some((*mark, self.get(*mark)?))).collect();
         passed.sort_by_key(|(_, at)| *at);
         passed.into_iter()
     }

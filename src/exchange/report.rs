@@ -86,8 +86,8 @@ impl OwnedReport {
 }
 
 impl Queued {
-    /// Data is added to what waits of the same direction. Its end comes after all its data, so the queue holds at most
-    /// one entry of data for each direction, and as many others as there are kinds of them.
+    /// Data is added to what waits of the same direction, whose end comes after all its data. All else is reported once:
+    /// by a body at its end or its drop, and by the future. So the queue holds a handful of entries at most.
     pub(super) fn push_data(
         queue: &mut Vec<Self>,
         direction: Direction,

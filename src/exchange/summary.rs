@@ -13,6 +13,8 @@ use crate::{
 /// The whole of an exchange: what [`Listener::on_close`](crate::Listener::on_close) is handed.
 ///
 /// Results are kept on every path: an exchange that failed half way tells what it had transferred.
+///
+/// Only a layer makes one; an observer is tested by sending a request through the layer, as the examples do in memory.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
@@ -97,7 +99,7 @@ impl Summary {
         self.marks.between(Mark::Response, Mark::ResponseEnd)
     }
 
-    /// From the end of the response until it was handed over.
+    /// From the end of the response until it was handed over: zero without a connection layer, which alone can tell.
     pub fn flush_lag(&self) -> Option<Duration> {
         self.marks.between(Mark::ResponseEnd, Mark::Finish)
     }

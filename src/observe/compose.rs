@@ -60,7 +60,7 @@ impl<O: Observer + ?Sized> Observer for Box<O> {
     }
 }
 
-/// An observer whose type is not known: for a list read from a configuration, or to give a layer a short type.
+/// An observer whose type is not known: chosen at run time, or to give a layer a short type.
 ///
 /// Each exchange costs one allocation more than with the observer itself.
 ///
@@ -175,10 +175,7 @@ macro_rules! tuples {
 
             fn begin(&self, head: &RequestHead<'_>) -> Option<Self::State> {
                 let state = ($(
-                    match self.$n.interest() {
-                        Interest::NONE => None,
-                        interest => Guarded::begin(&self.$n, interest, head),
-                    },
+                    Guarded::asked(&self.$n, head),
                 )+);
                 let observed = false $(|| state.$n.is_some())+;
                 observed.then_some(state)

@@ -18,9 +18,9 @@ use crate::{
 /// A panic of an observer that was caught.
 #[non_exhaustive]
 pub struct ObserverPanic<'a> {
-    /// The type that panicked: the observer's for `begin`, else its state's.
+    /// The type that panicked: the observer's for `begin` and `interest`, else its state's.
     pub observer: &'static str,
-    /// The hook: `begin`, `on_close`, …, or `drop` for the state's own.
+    /// The hook: `begin`, `on_close`, …; `interest` of a tuple's member; `drop` of the state.
     pub hook: &'static str,
     /// What it panicked with, usually a `&str` or a `String`.
     pub payload: &'a (dyn Any + Send),
@@ -113,6 +113,18 @@ impl<S: Listener> Guarded<S> {
         Some(Self { state: Some(state), interest, panics: head.panics.clone() })
     }
 
+    /// The same for a member of a tuple, which is asked for its interest too: a panic of that must not reach the others.
+    #[inline]
+    pub(crate) fn asked<O>(observer: &O, head: &RequestHead<'_>) -> Option<Self>
+    where
+        O: Observer<State = S>,
+    {
+        match head.panics.catch(type_name::<O>, "interest", || observer.interest())? {
+            Interest::NONE => None,
+            interest => Self::begin(observer, interest, head),
+        }
+    }
+
     #[inline]
     fn call(&mut self, wanted: Interest, hook: &'static str, user: impl FnOnce(&mut S)) {
         if !self.interest.contains(wanted) {
@@ -187,7 +199,7 @@ impl<S: Listener> Listener for Guarded<S> {
     }
 }
 
-// ===== Debug =====
+// ===== impl Debug =====
 
 impl fmt::Debug for ObserverPanic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,10 +43,9 @@ macro_rules! hooks {
                 $(#[$doc])*
                 #[doc = concat!("\n\nCalled when [`Listener::", stringify!($hook), "`] is; a second closure replaces the first.")]
                 pub fn $hook(mut self, hook: impl Fn($argument) + Send + Sync + 'static) -> Self {
-                    // Nothing else can hold the closures before a layer has the whole.
-                    if let Some(closures) = Arc::get_mut(&mut self.0) {
-                        closures.$hook = Some(Box::new(hook));
-                    }
+                    let closures = Arc::get_mut(&mut self.0);
+                    closures.expect("shared only by states, which a layer makes").$hook =
+                        Some(Box::new(hook));
                     self
                 }
             )+

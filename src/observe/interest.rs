@@ -4,8 +4,7 @@ use std::{fmt, ops};
 
 /// What an [`Observer`](crate::Observer) wants to hear of. What nobody asked for costs nothing.
 ///
-/// The names of single hooks are those of [`Listener`](crate::Listener) without `on_`. [`CLOSE`](Self::CLOSE) aside,
-/// no hook is a condition of another.
+/// The names of single hooks are those of [`Listener`](crate::Listener) without `on_`.
 ///
 /// ```
 /// use tower_lifecycle::Interest;
@@ -120,13 +119,12 @@ impl ops::Sub for Interest {
 
 impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(
-                Self::NAMES
-                    .iter()
-                    .filter(|(_, bit)| self.contains(*bit))
-                    .map(|(name, _)| format_args!("{name}").to_string()),
-            )
-            .finish()
+        let mut set = f.debug_set();
+        for (name, bit) in Self::NAMES {
+            if self.contains(*bit) {
+                set.entry(&format_args!("{name}"));
+            }
+        }
+        set.finish()
     }
 }

@@ -25,6 +25,7 @@ use tower::{Layer, Service, ServiceExt};
 use tower_lifecycle::{LifecycleLayer, RequestBody};
 
 use crate::support::{
+    reads_hyper,
     recorder::{Exchange, Recorder},
     rows::{BODILESS, READ, run},
     server::{
@@ -32,8 +33,8 @@ use crate::support::{
     },
 };
 
-const COMPLETE: &str = "complete in done, by peer, known by frame";
-const HEAD_ONLY: &str = "complete in done, by peer, known by return";
+const COMPLETE: &str = "complete, by peer, known by frame";
+const HEAD_ONLY: &str = "complete, by peer, known by return";
 const RECEIVED: &str = "response(200) res.data res.end close(complete)";
 const CANCELLED_IN_HANDLER: &str = "cancelled in handler, by local, known by drop";
 const CANCELLED_IN_RESPONSE: &str = "cancelled in response, by local, known by drop";
@@ -101,7 +102,7 @@ enum Then {
 }
 
 fn layer(recorder: &Recorder) -> LifecycleLayer<Recorder> {
-    LifecycleLayer::new(recorder.clone()).client().known_error::<hyper::Error>()
+    reads_hyper(LifecycleLayer::new(recorder.clone()).client())
 }
 
 fn get() -> Request<AnyBody> {
@@ -219,7 +220,7 @@ fn responses() -> Vec<Row> {
         row("103 is not seen", "GET", "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
             Holds, ReadsAll, RECEIVED, COMPLETE),
         row("101", "GET", "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", Holds, ReadsAll,
-            "response(101) res.end close(upgraded)", "upgraded in done, by peer, known by return"),
+            "response(101) res.end close(upgraded)", "upgraded, by peer, known by return"),
         row("cut, Content-Length", "GET", HALF, Closes, ReadsAll, CUT, DISCONNECTED),
         row("cut, chunked", "GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", Closes, ReadsAll, CUT, DISCONNECTED),
         row("reset", "GET", HALF, Resets, ReadsAll, "response(200) res.data res.error(reset) close(reset)",

@@ -9,6 +9,7 @@ use tower::Layer;
 use tower_lifecycle::LifecycleLayer;
 
 use crate::support::{
+    reads_hyper,
     recorder::{Exchange, Recorder},
     rows::{self, Row},
     server::{App, Signals},
@@ -18,7 +19,7 @@ fn observe(row: &Row) -> Vec<Exchange> {
     rows::run(async {
         let recorder = Recorder::new();
         let signals = Arc::new(Signals::default());
-        let layer = LifecycleLayer::new(recorder.clone()).known_error::<hyper::Error>();
+        let layer = reads_hyper(LifecycleLayer::new(recorder.clone()));
         let service = layer.layer(App::new(row.handler, &signals));
         let settled = async || drop(recorder.settled(row.exchanges.len()).await);
         rows::play(row.client, service, &signals, settled).await;

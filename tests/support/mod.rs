@@ -7,3 +7,12 @@ pub mod recorder;
 pub mod rows;
 pub mod server;
 pub mod spy;
+
+use tower_lifecycle::{LifecycleLayer, Observer};
+
+/// Lets the layer read what errors of hyper it can: with the feature `hyper` those of HTTP/2 streams too.
+pub fn reads_hyper<O: Observer>(layer: LifecycleLayer<O>) -> LifecycleLayer<O> {
+    #[cfg(feature = "hyper")]
+    let layer = layer.hyper_errors();
+    layer.known_error::<hyper::Error>()
+}

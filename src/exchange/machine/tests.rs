@@ -22,7 +22,7 @@ const FACTS: [Fact; 14] = [
     Fact::ResponseEnd(Evidence::Frame),
     Fact::Upgraded,
     Fact::ResponseError(BROKEN),
-    Fact::Leaving,
+    Fact::Dropping,
     Fact::Dropped { unwinding: false },
     Fact::Dropped { unwinding: true },
 ];
@@ -107,7 +107,7 @@ fn the_invariants_hold_for_every_sequence_of_five_facts() {
 #[test]
 fn the_verdict_of_each_ending() {
     use Fact::{
-        Dropped, Head, Leaving, RequestData, RequestDropped, RequestEnd, RequestError,
+        Dropped, Dropping, Head, RequestData, RequestDropped, RequestEnd, RequestError,
         ResponseData, ResponseEnd, ResponseError, ServiceError, Upgraded,
     };
     use Role::{Client, Server};
@@ -117,15 +117,15 @@ fn the_verdict_of_each_ending() {
 
     #[rustfmt::skip]
     let rows: [(Role, &[Fact], &str); 19] = [
-        (Server, &[RequestEnd, Head, ResponseData, END], "complete in done, by local, known by frame"),
-        (Client, &[RequestEnd, Head, ResponseData, END], "complete in done, by peer, known by frame"),
-        (Server, &[RequestEnd, Head, ResponseEnd(Evidence::Return)], "complete in done, by local, known by return"),
-        (Server, &[Head, END], "complete in done, by local, known by frame"),
-        (Server, &[RequestEnd, Head, Upgraded], "upgraded in done, by local, known by return"),
+        (Server, &[RequestEnd, Head, ResponseData, END], "complete, by local, known by frame"),
+        (Client, &[RequestEnd, Head, ResponseData, END], "complete, by peer, known by frame"),
+        (Server, &[RequestEnd, Head, ResponseEnd(Evidence::Return)], "complete, by local, known by return"),
+        (Server, &[Head, END], "complete, by local, known by frame"),
+        (Server, &[RequestEnd, Head, Upgraded], "upgraded, by local, known by return"),
         (Server, &[DROP], "unknown in request, by unknown, known by drop"),
-        (Server, &[Leaving, RequestDropped { read: true, unwinding: false }, DROP], "unknown in request, by unknown, known by drop"),
-        (Server, &[RequestDropped { read: true, unwinding: true }, Leaving, UNWIND], "panicked in request, by local, known by unwind"),
-        (Server, &[RequestDropped { read: true, unwinding: true }, Leaving, DROP], "unknown in handler, by unknown, known by drop"),
+        (Server, &[Dropping, RequestDropped { read: true, unwinding: false }, DROP], "unknown in request, by unknown, known by drop"),
+        (Server, &[RequestDropped { read: true, unwinding: true }, Dropping, UNWIND], "panicked in request, by local, known by unwind"),
+        (Server, &[RequestDropped { read: true, unwinding: true }, Dropping, DROP], "unknown in handler, by unknown, known by drop"),
         (Server, &[RequestEnd, DROP], "unknown in handler, by unknown, known by drop"),
         (Server, &[RequestEnd, Head, DROP], "unknown in response, by unknown, known by drop"),
         (Client, &[RequestEnd, DROP], "cancelled in handler, by local, known by drop"),

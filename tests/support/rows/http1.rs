@@ -224,7 +224,7 @@ fn shared() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn upgrades() -> Vec<Row> {
-    const UPGRADED: &str = "upgraded in done, by local, known by return";
+    const UPGRADED: &str = "upgraded, by local, known by return";
     const CONNECT: &str = "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\nconnection: close\r\n\r\n";
     vec![
         row("101", Handler::reply(101, Empty).headers(&[("connection", "upgrade"), ("upgrade", "x")]),

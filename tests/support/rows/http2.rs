@@ -63,7 +63,7 @@ fn responses() -> Vec<Row> {
             &[BODILESS, "response(304) res.end finish(released) close(complete)"], HEAD_ONLY),
         row("h2 CONNECT, accepted", Handler::reply(200, Empty), &[Request(1, "CONNECT", &[], false), ReadStream(1)],
             &[BODILESS, "response(200) res.end finish(released) close(upgraded)"],
-            "upgraded in done, by local, known by return"),
+            "upgraded, by local, known by return"),
         row("h2 small window that opens", Handler::reply(200, Full("hello, small window")),
             &[Preface(5), Request(1, "GET", &[], true), ReadData(1), Window(1, 1000), ReadStream(1)],
             &[BODILESS, SENT], COMPLETE),

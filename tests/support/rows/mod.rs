@@ -45,8 +45,8 @@ pub const SENT: &str = "response(200) res.data res.end finish(released) close(co
 pub const EMPTY: &str = "response(200) res.end finish(released) close(complete)";
 
 // Verdicts.
-pub const COMPLETE: &str = "complete in done, by local, known by frame";
-pub const HEAD_ONLY: &str = "complete in done, by local, known by return";
+pub const COMPLETE: &str = "complete, by local, known by frame";
+pub const HEAD_ONLY: &str = "complete, by local, known by return";
 pub const GONE_IN_REQUEST: &str = "unknown in request, by unknown, known by drop";
 pub const GONE_IN_HANDLER: &str = "unknown in handler, by unknown, known by drop";
 pub const GONE_IN_RESPONSE: &str = "unknown in response, by unknown, known by drop";
