@@ -1,7 +1,6 @@
 //! One exchange, shared by its future and its two bodies, which report to it.
 
 use std::{
-    error::Error,
     panic::{RefUnwindSafe, UnwindSafe},
     sync::{
         Arc,
@@ -11,17 +10,14 @@ use std::{
     time::Instant,
 };
 
-use http::HeaderMap;
-
 use super::{
     gate::Gate,
     machine::{Calls, Cause, Fact, Machine, Role},
-    marks::Mark,
-    report::{Queued, Report},
+    report::{Direction, Queued, Report},
     summary::{Summary, Transfer},
 };
 use crate::{
-    Data, End, Failure, Finish, Interest, Listener, ResponseHead,
+    Data, Finish, Interest, Listener, ResponseHead,
     body::ErrorTypes,
     clock,
     close::{Evidence, Initiator, Reason},
@@ -67,12 +63,6 @@ struct Core<L> {
     machine: Machine,
     summary: Summary,
     listener: L,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Request,
-    Response,
 }
 
 /// Written by one body wrapper, which is borrowed mutably when it counts: so no read-modify-write is needed.
@@ -207,22 +197,6 @@ impl dyn Cell {
     }
 }
 
-impl Direction {
-    pub(crate) fn data(self) -> Interest {
-        match self {
-            Self::Request => Interest::REQUEST_DATA,
-            Self::Response => Interest::RESPONSE_DATA,
-        }
-    }
-
-    fn first_data(self) -> Mark {
-        match self {
-            Self::Request => Mark::RequestData,
-            Self::Response => Mark::ResponseData,
-        }
-    }
-}
-
 impl Counter {
     #[inline]
     fn add(&self, bytes: u64) {
@@ -238,36 +212,6 @@ impl Counter {
             frames: self.frames.load(Ordering::Relaxed),
         };
         transfer.add(data);
-    }
-}
-
-impl Transfer {
-    #[inline]
-    fn add(&mut self, data: Data) {
-        self.bytes = self.bytes.saturating_add(data.bytes);
-        self.frames = self.frames.saturating_add(data.frames);
-    }
-
-    #[inline]
-    fn end(&mut self, trailers: Option<&HeaderMap>, keep: bool) {
-        self.complete = true;
-        if let (true, Some(trailers)) = (keep, trailers) {
-            self.keep(trailers);
-        }
-    }
-
-    #[cold]
-    fn keep(&mut self, trailers: &HeaderMap) {
-        self.trailers = Some(Box::new(trailers.clone()));
-    }
-
-    #[inline]
-    fn ended<'a>(&self, trailers: Option<&'a HeaderMap>) -> End<'a> {
-        End { bytes: self.bytes, frames: self.frames, trailers }
-    }
-
-    fn failed<'a>(&self, reason: Reason, error: Option<&'a (dyn Error + 'static)>) -> Failure<'a> {
-        Failure { reason, error, bytes: self.bytes, frames: self.frames }
     }
 }
 

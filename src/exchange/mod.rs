@@ -8,9 +8,9 @@ mod report;
 mod summary;
 
 pub(crate) use self::{
-    cell::{Direction, Exchange, Link},
+    cell::{Exchange, Link},
     machine::{Cause, Fact, Role},
-    report::Report,
+    report::{Direction, Report},
 };
 pub use self::{
     marks::{Mark, Marks},

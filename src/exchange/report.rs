@@ -5,10 +5,17 @@ use std::{error::Error, time::Instant};
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    cell::Direction,
     machine::{Cause, Fact},
+    marks::Mark,
 };
-use crate::{Data, close::Evidence};
+use crate::{Data, Interest, close::Evidence};
+
+/// A side of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Request,
+    Response,
+}
 
 /// A fact with what its hooks are handed.
 #[derive(Clone, Copy)]
@@ -30,6 +37,22 @@ pub(super) struct OwnedReport {
     fact: Fact,
     status: StatusCode,
     headers: Option<HeaderMap>,
+}
+
+impl Direction {
+    pub(crate) fn data(self) -> Interest {
+        match self {
+            Self::Request => Interest::REQUEST_DATA,
+            Self::Response => Interest::RESPONSE_DATA,
+        }
+    }
+
+    pub(super) fn first_data(self) -> Mark {
+        match self {
+            Self::Request => Mark::RequestData,
+            Self::Response => Mark::ResponseData,
+        }
+    }
 }
 
 impl From<Fact> for Report<'_> {

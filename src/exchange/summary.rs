@@ -1,12 +1,12 @@
 //! The whole of an exchange, as `on_close` is handed it.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use super::marks::{Mark, Marks};
 use crate::{
-    RequestClose,
+    Data, End, Failure, RequestClose,
     close::{Close, Evidence, Initiator, Reason, Stage},
 };
 
@@ -102,5 +102,39 @@ impl Summary {
     /// From the end of the response until it was handed over: zero without a connection layer, which alone can tell.
     pub fn flush_lag(&self) -> Option<Duration> {
         self.marks.between(Mark::ResponseEnd, Mark::Finish)
+    }
+}
+
+impl Transfer {
+    #[inline]
+    pub(super) fn add(&mut self, data: Data) {
+        self.bytes = self.bytes.saturating_add(data.bytes);
+        self.frames = self.frames.saturating_add(data.frames);
+    }
+
+    #[inline]
+    pub(super) fn end(&mut self, trailers: Option<&HeaderMap>, keep: bool) {
+        self.complete = true;
+        if let (true, Some(trailers)) = (keep, trailers) {
+            self.keep(trailers);
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, trailers: &HeaderMap) {
+        self.trailers = Some(Box::new(trailers.clone()));
+    }
+
+    #[inline]
+    pub(super) fn ended<'a>(&self, trailers: Option<&'a HeaderMap>) -> End<'a> {
+        End { bytes: self.bytes, frames: self.frames, trailers }
+    }
+
+    pub(super) fn failed<'a>(
+        &self,
+        reason: Reason,
+        error: Option<&'a (dyn Error + 'static)>,
+    ) -> Failure<'a> {
+        Failure { reason, error, bytes: self.bytes, frames: self.frames }
     }
 }
