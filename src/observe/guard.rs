@@ -1,4 +1,4 @@
-//! The only place that calls a user's code, and what keeps a panic of it from going further.
+//! The only place that calls an observer's code, and what keeps a panic of it, or of an error's, from going further.
 
 use std::{
     any::{Any, type_name},

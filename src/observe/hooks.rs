@@ -41,7 +41,7 @@ macro_rules! hooks {
 
             $(
                 $(#[$doc])*
-                #[doc = concat!("\n\nCalled when [`Listener::", stringify!($hook), "`] is; a second closure replaces the first.")]
+                #[doc = concat!("\n\nCalled when [`Listener::", stringify!($hook), "`] is; a second closure replaces the first.\n\n# Panics\nWhile a [`HooksState`] of it is alive. A `Hooks` that no layer has yet has none.")]
                 pub fn $hook(mut self, hook: impl Fn($argument) + Send + Sync + 'static) -> Self {
                     let closures = Arc::get_mut(&mut self.0);
                     closures.expect("shared only by states, which a layer makes").$hook =
