@@ -67,8 +67,11 @@ fn main() {
     allocated("bare service", &mut service_fn(answer));
     for (name, interest) in [
         ("layer, nothing wanted", Interest::NONE),
-        ("layer, all hooks", Interest::ALL - Interest::MARKS - Interest::URI - Interest::TRAILERS),
-        ("layer, everything", Interest::ALL),
+        (
+            "layer, all hooks",
+            Interest::DEFAULT - Interest::MARKS - Interest::URI - Interest::TRAILERS,
+        ),
+        ("layer, what is default", Interest::DEFAULT),
     ] {
         allocated(name, &mut LifecycleLayer::new(Nothing(interest)).layer(service_fn(answer)));
     }

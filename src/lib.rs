@@ -152,11 +152,16 @@ mod service;
 pub use self::{
     body::{RequestBody, ResponseBody},
     close::{Close, Evidence, Initiator, Reason, Stage},
-    event::{Data, End, Failure, Finish, RequestClose, RequestHead, ResponseHead},
-    exchange::{Mark, Marks, Summary, Transfer},
+    event::{
+        Data, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose, RequestHead,
+        ResponseHead,
+    },
+    exchange::{ExchangeId, Mark, Marks, Party, Summary, Transfer, Wait},
     future::ResponseFuture,
     layer::LifecycleLayer,
-    observe::{BoxObserver, Hooks, Interest, Listener, Observer, ObserverPanic},
+    observe::{
+        BoxObserver, ChannelObserver, Events, Hooks, Interest, Listener, Observer, ObserverPanic,
+    },
     service::Lifecycle,
 };
 

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::{
     Interest, Observer, RequestBody, RequestHead, ResponseFuture, Summary, clock,
-    exchange::{Exchange, Link, Marks},
+    exchange::{Exchange, LazyId, Link, Marks},
     future::Pending,
     layer::Settings,
     observe::Guarded,
@@ -95,12 +95,13 @@ impl<S, O: Observer> Lifecycle<S, O> {
             version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
+            id: &LazyId::default(),
             panics: &self.settings.panics,
         };
         let marks = Marks::start(interest.contains(Interest::MARKS).then(clock::now));
         let listener = Guarded::begin(&*self.settings.observer, interest, &head)?;
         let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
-        let summary = Summary::begin(head.method.clone(), head.version, uri, marks);
+        let summary = Summary::begin(&head, uri, marks);
         Some(Exchange::begin(role, interest, errors.clone(), summary, listener))
     }
 }

@@ -141,7 +141,7 @@ fn who_observes_nothing_allocates_nothing() {
 #[test]
 fn an_exchange_is_one_allocation_whoever_observes_it() {
     assert_eq!(
-        cost(Counting(Interest::ALL - Interest::MARKS - Interest::URI - Interest::TRAILERS)),
+        cost(Counting(Interest::DEFAULT - Interest::MARKS - Interest::URI - Interest::TRAILERS)),
         1
     );
 }

@@ -488,7 +488,7 @@ fn marks_are_set_once_and_monotone() {
 
 #[test]
 fn there_are_no_marks_without_interest_in_them() {
-    let recorder = Recorder::with_interest(Interest::ALL - Interest::MARKS);
+    let recorder = Recorder::with_interest(Interest::DEFAULT - Interest::MARKS);
     ordinary(&LifecycleLayer::new(recorder.clone()));
     let summary = recorder.only().summary.unwrap();
     assert_eq!((summary.marks.begin(), summary.marks.iter().count()), (None, 0));

@@ -18,12 +18,12 @@ pub struct Counting(pub Interest);
 impl Counting {
     /// All hooks, without what they would have to pay for: the clock, a copy of the URI, a copy of trailers.
     pub fn hooks() -> Self {
-        Self(Interest::ALL - Interest::MARKS - Interest::URI - Interest::TRAILERS)
+        Self(Interest::DEFAULT - Interest::MARKS - Interest::URI - Interest::TRAILERS)
     }
 
-    /// Every interest there is.
+    /// What an observer hears of that does not say.
     pub fn all() -> Self {
-        Self(Interest::ALL)
+        Self(Interest::DEFAULT)
     }
 
     /// The [hooks](Self::hooks) without a call for each frame.

@@ -4,9 +4,13 @@ use std::{error::Error, time::Duration};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
-use super::marks::{Mark, Marks};
+use super::{
+    id::ExchangeId,
+    marks::{Mark, Marks},
+    waits::Wait,
+};
 use crate::{
-    Data, End, Failure, RequestClose,
+    Data, End, Failure, RequestClose, RequestHead,
     close::{Close, Evidence, Initiator, Reason, Stage},
 };
 
@@ -18,6 +22,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
+    /// The exchange's id, if somebody asked for it when it began: [`RequestHead::id`](crate::RequestHead::id).
+    pub id: Option<ExchangeId>,
     /// The request's method.
     pub method: Method,
     /// The request's target, if asked for by [`Interest::URI`](crate::Interest::URI).
@@ -50,16 +56,19 @@ pub struct Transfer {
     pub complete: bool,
     /// Its trailers, if there were some and [`Interest::TRAILERS`](crate::Interest::TRAILERS) asked for them.
     pub trailers: Option<Box<HeaderMap>>,
+    /// Who waited on whom, if asked for by [`Interest::WAITS`](crate::Interest::WAITS); of a response that had a head.
+    pub wait: Option<Wait>,
 }
 
 impl Summary {
     /// Of an exchange that has just begun. The verdict is what it would be if nothing more were ever seen.
     #[inline]
-    pub(crate) fn begin(method: Method, version: Version, uri: Option<Uri>, marks: Marks) -> Self {
+    pub(crate) fn begin(head: &RequestHead<'_>, uri: Option<Uri>, marks: Marks) -> Self {
         Self {
-            method,
+            id: head.id.asked(),
+            method: head.method.clone(),
             uri,
-            version,
+            version: head.version,
             status: None,
             close: Close {
                 reason: Reason::Unknown,
@@ -127,7 +136,7 @@ impl Transfer {
 
     #[inline]
     pub(super) fn ended<'a>(&self, trailers: Option<&'a HeaderMap>) -> End<'a> {
-        End { bytes: self.bytes, frames: self.frames, trailers }
+        End { bytes: self.bytes, frames: self.frames, trailers, wait: self.wait }
     }
 
     pub(super) fn failed<'a>(
@@ -135,6 +144,6 @@ impl Transfer {
         reason: Reason,
         error: Option<&'a (dyn Error + 'static)>,
     ) -> Failure<'a> {
-        Failure { reason, error, bytes: self.bytes, frames: self.frames }
+        Failure { reason, error, bytes: self.bytes, frames: self.frames, wait: self.wait }
     }
 }

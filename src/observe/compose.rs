@@ -155,6 +155,8 @@ macro_rules! forward {
     };
 }
 
+pub(super) use forward;
+
 impl<L: Listener + ?Sized> Listener for Box<L> {
     forward!(self => Some(&mut **self));
 }

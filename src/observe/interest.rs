@@ -54,13 +54,19 @@ interests! {
     URI = 11;
     /// Trailers in the summary: a copy of them where there are some.
     TRAILERS = 12;
+    /// Who waited on whom, in the summary and where a direction ends: two reads of the clock for each frame. Brings
+    /// [`MARKS`](Self::MARKS) with it.
+    WAITS = 13;
 }
 
 impl Interest {
     /// Nothing: the layer passes requests and bodies through, `begin` is not called.
     pub const NONE: Self = Self(0);
     /// Everything.
-    pub const ALL: Self = Self((1 << 13) - 1);
+    pub const ALL: Self = Self((1 << 14) - 1);
+    /// What an observer hears of that does not say: every hook, and all in the summary but [`WAITS`](Self::WAITS), which
+    /// cost by the frame.
+    pub const DEFAULT: Self = Self(Self::ALL.0 & !Self::WAITS.0);
     /// Both directions' data hooks.
     pub const DATA: Self = Self(Self::REQUEST_DATA.0 | Self::RESPONSE_DATA.0);
 
@@ -82,6 +88,12 @@ impl Interest {
     /// What is in `self`, in `other`, or in both; `|` for constants.
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+impl Default for Interest {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 

@@ -1,5 +1,11 @@
 //! What users plug in: observers, which make one listener for each exchange.
+//!
+//! - A type of your own implements [`Observer`], and [`Listener`] for its state.
+//! - [`Hooks`] are a few closures.
+//! - [`channel`] is for other tasks, and for work that takes longer than a hook may: it hands them [`Event`](crate::Event)s,
+//!   which are owned. It is bounded, nobody waits for its reader, and of an exchange that it told of it tells the close.
 
+mod channel;
 mod compose;
 mod guard;
 mod hooks;
@@ -7,6 +13,7 @@ mod interest;
 
 pub(crate) use self::guard::{Panics, shield};
 pub use self::{
+    channel::{ChannelObserver, ChannelState, Events, TryRecvError, channel},
     compose::BoxObserver,
     guard::{Guarded, ObserverPanic},
     hooks::{Hooks, HooksState},
@@ -19,7 +26,7 @@ use crate::{Data, End, Failure, Finish, RequestClose, RequestHead, ResponseHead,
 ///
 /// Observers compose: a tuple of up to eight calls its members in order on the way in and in reverse for response,
 /// finish and close; `Option`, `Arc`, `Box` and [`BoxObserver`] work as one expects, and `()` observes nothing. For a
-/// few closures there is [`Hooks`].
+/// few closures there is [`Hooks`], for other tasks [`channel`].
 ///
 /// ```
 /// use tower_lifecycle::{Listener, Observer, RequestHead, Summary};
@@ -53,7 +60,7 @@ pub trait Observer: Send + Sync + 'static {
     /// What this observer wants to hear of. Its answer must always be the same: a layer asks once, when it is built,
     /// and a tuple asks its members anew.
     fn interest(&self) -> Interest {
-        Interest::ALL
+        Interest::DEFAULT
     }
 
     /// An exchange begins: called inside `Service::call`, before the inner service is called. `None` silences this

@@ -1,11 +1,18 @@
 //! What the hooks are handed.
 
+mod owned;
+
+pub use self::owned::{Ended, Event, EventKind, Failed};
+pub(crate) use self::owned::{Sink, Teller};
+
 use std::{error::Error, fmt};
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::{
+    ExchangeId, Wait,
     close::{Reason, words},
+    exchange::LazyId,
     observe::Panics,
 };
 
@@ -23,8 +30,16 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
     /// What outer layers attached, such as axum's `ConnectInfo` or `MatchedPath`.
     pub extensions: &'a Extensions,
+    pub(crate) id: &'a LazyId,
     /// Where an observer's panic is reported. Carried here so that observers composed of others can reach it.
     pub(crate) panics: &'a Panics,
+}
+
+impl RequestHead<'_> {
+    /// The exchange's id, which is then also in its [`Summary`](crate::Summary), and the same for whoever asks.
+    pub fn id(&self) -> ExchangeId {
+        self.id.get()
+    }
 }
 
 /// The head of a response, borrowed for [`Listener::on_response`](crate::Listener::on_response).
@@ -60,6 +75,8 @@ pub struct End<'a> {
     pub frames: u64,
     /// The trailers, when the body ended with some.
     pub trailers: Option<&'a HeaderMap>,
+    /// Who waited on whom, if asked for by [`Interest::WAITS`](crate::Interest::WAITS).
+    pub wait: Option<Wait>,
 }
 
 /// One direction failed.
@@ -80,6 +97,8 @@ pub struct Failure<'a> {
     pub bytes: u64,
     /// Data frames that passed in this direction before.
     pub frames: u64,
+    /// Who waited on whom before, if asked for by [`Interest::WAITS`](crate::Interest::WAITS).
+    pub wait: Option<Wait>,
 }
 
 /// Why nothing more will happen on the request side.
