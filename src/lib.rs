@@ -135,6 +135,7 @@
 //!
 //! - `hyper`: `LifecycleLayer::hyper_errors`, which reads hyper's and h2's errors, so that an HTTP/2 stream that was reset
 //!   is told from a malformed body. For HTTP/1 [`LifecycleLayer::known_error`] is enough.
+//! - `testing`: the module `testing`, a test kit: a recorder, bodies and clients that misbehave, a leak check.
 //! - `full`: all of them.
 
 #![forbid(unsafe_code)]
@@ -148,6 +149,8 @@ mod future;
 mod layer;
 pub mod observe;
 mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::{
     body::{RequestBody, ResponseBody},

@@ -23,7 +23,7 @@ use tower_lifecycle::{
 };
 use tower_service::Service;
 
-use support::bodies::{data, now, read};
+use support::polls::{data, now, read};
 
 /// Counts the calls of its hooks in plain fields.
 struct Counting(Interest);

@@ -34,14 +34,13 @@ use tower_lifecycle::{
     ChannelObserver, Event, EventKind, Events, ExchangeId, Hooks, Interest, LifecycleLayer,
     Observer, Reason, RequestBody, RequestHead, ResponseBody,
     observe::{ChannelState, TryRecvError, channel},
+    testing::{BoxError, MockBody, Step},
 };
 use tower_service::Service;
 
 use support::{
-    bodies::{
-        BoxError, Fault, MockBody, NotAnError, Step, boom, catch, drop_unwinding, now, poll_body,
-        poll_once, quiet, read,
-    },
+    panics::{boom, catch, drop_unwinding, quiet},
+    polls::{NotAnError, now, poll_body, poll_once, read},
     rows::run,
     server::Server,
     spy::{Spy, Watch},
@@ -134,7 +133,7 @@ fn open<O: Observer>(
     let body = MockBody::new(frames).streamed();
     let mut service = layer.layer(service_fn(async |request: Request<RequestBody<MockBody>>| {
         let _ = read(request.into_body());
-        Ok::<_, BoxError>(Response::new(body.shadow()))
+        Ok::<_, BoxError>(Response::new(body.clone()))
     }));
     now(service.call(request(upload))).unwrap().into_body()
 }
@@ -356,19 +355,13 @@ impl fmt::Display for Mute {
 
 impl Error for Mute {}
 
-impl Fault for Mute {
-    fn fault() -> Self {
-        Self
-    }
-}
-
 #[test]
 fn an_error_that_panics_when_it_is_written_costs_its_text_alone() {
     quiet();
     let (observer, mut events) = channel(64);
     let layer = LifecycleLayer::new(observer).known_error::<Mute>();
     let mut service = layer.layer(service_fn(async |_: Request<RequestBody<MockBody>>| {
-        let body = MockBody::<Mute>::new(&[CHUNK, Step::Error]).streamed();
+        let body = MockBody::new(&[CHUNK, Step::Error]).fails_with(|| Mute).streamed();
         Ok::<_, BoxError>(Response::new(body))
     }));
     let body = now(service.call(request(&[]))).unwrap().into_body();
@@ -398,7 +391,7 @@ fn a_waker_that_panics_costs_no_event() {
     let layer = LifecycleLayer::new(observer);
     let (waker, mut all) = (Waker::from(Arc::new(Bomb)), Vec::new());
     let mut service = layer.layer(service_fn(async |_: Request<RequestBody<MockBody>>| {
-        Ok::<_, BoxError>(Response::new(MockBody::<BoxError>::new(&[CHUNK]).streamed()))
+        Ok::<_, BoxError>(Response::new(MockBody::new(&[CHUNK]).streamed()))
     }));
     // Armed anew before each step, so that each step sets it off.
     let mut arm = || {
@@ -553,7 +546,7 @@ fn follows_the_model(choices: &[u8]) {
                 Some(Poll::Ready(Some(Err(_)))) => return Poll::Ready(Err(NotAnError)),
                 _ => upload = None,
             }
-            let body = MockBody::<BoxError>::new(&[CHUNK, CHUNK, Step::Trailers]).streamed();
+            let body = MockBody::new(&[CHUNK, CHUNK, Step::Trailers]).streamed();
             Poll::Ready(Ok(Response::new(body)))
         })
     }));
@@ -661,7 +654,7 @@ async fn echo(
     let frames = std::iter::from_fn(move || {
         (!all.is_empty()).then(|| all.split_to(all.len().min(1000))).map(Frame::data)
     });
-    let frames = frames.chain([Frame::trailers(support::bodies::trailers())]).map(Ok);
+    let frames = frames.chain([Frame::trailers(support::polls::trailers())]).map(Ok);
     Ok(Response::new(BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)))))
 }
 

@@ -8,13 +8,13 @@ use std::future;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Version, header::CONTENT_LENGTH};
 use tower::service_fn;
 use tower_layer::Layer;
-use tower_lifecycle::{LifecycleLayer, Reason, RequestBody};
+use tower_lifecycle::{
+    LifecycleLayer, Reason, RequestBody,
+    testing::{BoxError, EndClaim, HintClaim, MockBody, Recorder, Recording, Step},
+};
 use tower_service::Service;
 
-use support::{
-    bodies::{BoxError, EndClaim, HintClaim, MockBody, Step, now, poll_body},
-    recorder::{Exchange, Recorder},
-};
+use support::polls::{now, poll_body};
 
 type Mock = MockBody;
 type Outcome = Result<Response<Mock>, BoxError>;
@@ -232,7 +232,7 @@ fn a_hint_and_a_header_that_disagree_are_never_complete_on_http1() {
         for steps in [&[FIVE][..], &[FIVE, TWO], &[Step::Data(7)], &[]] {
             for polls in 0..=3 {
                 let row = stream("", (H1, Some(header)), (steps, polls), ("", ""), "");
-                let lies = row.body.shadow().hint(HintClaim::Exact(hint));
+                let lies = row.body.clone().hint(HintClaim::Exact(hint));
                 let reason = Row { body: lies, ..row }.play().exchange.reason();
                 assert!(!reason.is_complete(), "{hint} {header} {steps:?}, {polls} polls");
                 if polls > steps.len() {
@@ -280,7 +280,7 @@ fn a_request_dropped_exactly_at_its_length_is_complete_and_one_byte_short_of_it_
 
 struct Told {
     polled: String,
-    exchange: Exchange,
+    exchange: Recording,
 }
 
 impl Row {

@@ -17,15 +17,15 @@ use std::{
 use http::{Method, Request, Response, Version};
 use tower::service_fn;
 use tower_layer::Layer;
-use tower_lifecycle::{LifecycleLayer, RequestBody};
+use tower_lifecycle::{
+    LifecycleLayer, RequestBody,
+    testing::{BoxError, Broken, EndClaim, HintClaim, MockBody, Recorder, Recording, Step},
+};
 use tower_service::Service;
 
 use support::{
-    bodies::{
-        BoxError, EndClaim, Fault, HintClaim, MockBody, Step, boom, catch, drop_unwinding,
-        poll_body, poll_once, quiet,
-    },
-    recorder::{Exchange, Recorder},
+    panics::{boom, catch, drop_unwinding, quiet},
+    polls::{poll_body, poll_once},
     spy::Spy,
 };
 
@@ -96,7 +96,7 @@ impl Future for Handling {
                     }
                 }
                 10 => boom(),
-                11 => return Poll::Ready(Err(BoxError::fault())),
+                11 => return Poll::Ready(Err(Broken.into())),
                 12 => return Poll::Pending,
                 _ => return Poll::Ready(Ok(Response::new(self.dice.body()))),
             }
@@ -182,7 +182,7 @@ fn ten_thousand_exchanges_with_random_panics_are_all_closed_and_none_aborts() {
     }
     let exchanges =
         recorder.wait_closed(usize::try_from(begun.load(Ordering::Relaxed)).unwrap_or(usize::MAX));
-    exchanges.iter().for_each(Exchange::assert_grammar);
+    exchanges.iter().for_each(Recording::assert_grammar);
     assert!(layer.observer_panics() > EXCHANGES / 10, "{} panics", layer.observer_panics());
 }
 
@@ -191,7 +191,7 @@ fn hints_that_panic_are_the_bodys_own_panic_and_close_the_exchange() {
     quiet();
     for claim in [EndClaim::Panics, EndClaim::Honest] {
         let lie = move || {
-            let body = MockBody::<BoxError>::new(&[Step::Data(3)]).end(claim);
+            let body = MockBody::new(&[Step::Data(3)]).end(claim);
             if claim == EndClaim::Honest { body.hint(HintClaim::Panics) } else { body }
         };
         let recorder = Recorder::new();
@@ -205,6 +205,6 @@ fn hints_that_panic_are_the_bodys_own_panic_and_close_the_exchange() {
         assert!(!recorder.only().reason().is_complete());
         // Of the request: before or in the call, and nothing stays open.
         let _ = catch(|| drop(service.call(Request::new(lie()))));
-        recorder.exchanges().iter().for_each(Exchange::assert_grammar);
+        recorder.exchanges().iter().for_each(Recording::assert_grammar);
     }
 }

@@ -2,8 +2,6 @@
 //! through axum and hyper over HTTP/1, with ours around them in the same stack. When a row fails because a peer has become
 //! better, the README is to be put right.
 
-mod support;
-
 use std::{
     convert::Infallible,
     io,
@@ -24,9 +22,7 @@ use tower_http::{
     services::ServeFile,
     trace::TraceLayer,
 };
-use tower_lifecycle::{LifecycleLayer, Reason};
-
-use support::recorder::Recorder;
+use tower_lifecycle::{LifecycleLayer, Reason, testing::Recorder};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Told {

@@ -10,7 +10,6 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    sync::atomic::Ordering,
     task::{Context, Poll, Waker},
 };
 
@@ -23,14 +22,15 @@ use proptest::{
 };
 use tower_layer::Layer;
 use tower_lifecycle::{
-    Initiator, Interest, LifecycleLayer, Reason, RequestBody, RequestClose, ResponseBody,
-    ResponseFuture,
+    EventKind, Initiator, Interest, LifecycleLayer, Reason, RequestBody, RequestClose,
+    ResponseBody, ResponseFuture,
+    testing::{EndClaim, HintClaim, MockBody, Recorder, Recording, Step},
 };
 use tower_service::Service;
 
 use support::{
-    bodies::{EndClaim, HintClaim, MockBody, NotAnError, Step, boom, catch, drop_unwinding, quiet},
-    recorder::{Exchange, Hook, Recorder},
+    panics::{boom, catch, drop_unwinding, quiet},
+    polls::NotAnError,
 };
 
 type Mock = MockBody<NotAnError>;
@@ -195,7 +195,7 @@ impl Choices<'_> {
 
 impl Spec {
     fn body(&self) -> Mock {
-        Mock::new(&self.steps).end(self.end).hint(self.hint)
+        MockBody::new(&self.steps).fails_with(|| NotAnError).end(self.end).hint(self.hint)
     }
 }
 
@@ -641,7 +641,7 @@ impl Service<Request<RequestBody<Mock>>> for Handler {
     }
 
     fn call(&mut self, request: Request<RequestBody<Mock>>) -> Handling {
-        let held = Held::new(request.into_body(), self.shadow.shadow());
+        let held = Held::new(request.into_body(), self.shadow.clone());
         held.assert_hints();
         let upload = Upload { held, world: Rc::clone(&self.world) };
         if self.case.panics_in_call {
@@ -751,7 +751,7 @@ impl Outside {
             Ok(Poll::Pending) => self.future = Some(future),
             Ok(Poll::Ready(Ok(response))) => {
                 self.world.model.borrow_mut().head(&self.case, &self.reply);
-                let held = Held::new(response.into_body(), self.reply.shadow());
+                let held = Held::new(response.into_body(), self.reply.clone());
                 held.assert_hints();
                 self.response = Some(held);
             }
@@ -807,12 +807,12 @@ fn run(case: &Case, interest: Interest) {
     });
     let mut upload = case.request.body();
     let mut reply = case.response.body();
-    let (shadow, reply_shadow) = (upload.shadow(), reply.shadow());
+    let (shadow, reply_shadow) = (upload.clone(), reply.clone());
     let probes = [upload.probe(), reply.probe()];
     let mut service = layer.layer(Handler {
         world: Rc::clone(&world),
         case: Rc::clone(&case),
-        shadow: shadow.shadow(),
+        shadow: shadow.clone(),
         reply: Some(reply),
     });
 
@@ -852,44 +852,50 @@ fn run(case: &Case, interest: Interest) {
     check(&exchanges[0], interest, &world.model.borrow());
     outside.step(Op::PollTask);
     outside.step(Op::DropTask);
-    assert_eq!(recorder.exchanges()[0].hooks, exchanges[0].hooks, "nothing after the close");
+    // The recorder only appends.
+    assert_eq!(
+        recorder.exchanges()[0].hooks.len(),
+        exchanges[0].hooks.len(),
+        "nothing after the close"
+    );
     assert_eq!(layer.observer_panics(), 0);
     for (probe, polls) in probes.iter().zip([&world.polls[0], &world.polls[1]]) {
-        let reached = probe.polls.load(Ordering::Relaxed);
+        let reached = probe.polls();
         assert_eq!(reached, polls.get(), "nobody polls but who is asked to");
-        assert!(probe.dropped.load(Ordering::Relaxed), "nothing holds a body for ever");
+        assert!(probe.is_dropped(), "nothing holds a body for ever");
     }
 }
 
 /// The interest that asks for a hook.
-fn wanted(hook: &Hook) -> Interest {
+fn wanted(hook: &EventKind) -> Interest {
     match hook {
-        Hook::Begin => Interest::NONE,
-        Hook::RequestData { .. } => Interest::REQUEST_DATA,
-        Hook::RequestEnd { .. } => Interest::REQUEST_END,
-        Hook::RequestError { .. } => Interest::REQUEST_ERROR,
-        Hook::RequestClose(_) => Interest::REQUEST_CLOSE,
-        Hook::Response { .. } => Interest::RESPONSE,
-        Hook::ResponseData { .. } => Interest::RESPONSE_DATA,
-        Hook::ResponseEnd { .. } => Interest::RESPONSE_END,
-        Hook::ResponseError { .. } => Interest::RESPONSE_ERROR,
-        Hook::Finish(_) => Interest::FINISH,
-        Hook::Close(_) => Interest::CLOSE,
+        EventKind::Begin { .. } => Interest::NONE,
+        EventKind::RequestData(_) => Interest::REQUEST_DATA,
+        EventKind::RequestEnd(_) => Interest::REQUEST_END,
+        EventKind::RequestError(_) => Interest::REQUEST_ERROR,
+        EventKind::RequestClose(_) => Interest::REQUEST_CLOSE,
+        EventKind::Response(_) => Interest::RESPONSE,
+        EventKind::ResponseData(_) => Interest::RESPONSE_DATA,
+        EventKind::ResponseEnd(_) => Interest::RESPONSE_END,
+        EventKind::ResponseError(_) => Interest::RESPONSE_ERROR,
+        EventKind::Finish(_) => Interest::FINISH,
+        EventKind::Close(_) => Interest::CLOSE,
+        other => panic!("no interest is known to ask for {other}"),
     }
 }
 
-fn check(exchange: &Exchange, interest: Interest, model: &Model) {
+fn check(exchange: &Recording, interest: Interest, model: &Model) {
     if interest == Interest::ALL {
         exchange.assert_grammar();
     }
     assert!(exchange.hooks.iter().all(|hook| interest.contains(wanted(hook))), "{exchange:?}");
-    let closes = exchange.hooks.iter().filter(|hook| matches!(hook, Hook::Close(_))).count();
+    let closes = exchange.hooks.iter().filter(|hook| matches!(hook, EventKind::Close(_))).count();
     assert_eq!(closes, 1, "{exchange:?}");
-    assert!(matches!(exchange.hooks.last(), Some(Hook::Close(_))), "{exchange:?}");
-    let finished = exchange.hooks.iter().any(|hook| matches!(hook, Hook::Finish(_)));
+    assert!(matches!(exchange.hooks.last(), Some(EventKind::Close(_))), "{exchange:?}");
+    let finished = exchange.hooks.iter().any(|hook| matches!(hook, EventKind::Finish(_)));
     assert!(!(model.client && finished), "a client has no finish: {exchange:?}");
 
-    let summary = exchange.summary.as_ref().expect("closed");
+    let summary = exchange.summary().expect("closed");
     assert_eq!(
         summary.request_close == RequestClose::Complete,
         summary.request.complete,

@@ -1,8 +1,6 @@
 //! The layer inside a real axum server, driven by clients that others wrote: `curl` over HTTP/1.0, HTTP/1.1 and HTTP/2, and
 //! `nghttp`. What the client says of the exchange is part of each row.
 
-mod support;
-
 use std::{
     future,
     io::{ErrorKind, Write},
@@ -18,11 +16,13 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::stream;
-use support::recorder::{Exchange, Recorder};
 use tempfile::NamedTempFile;
 use tokio::{net::TcpListener, task, time::timeout};
 use tower_http::services::ServeFile;
-use tower_lifecycle::LifecycleLayer;
+use tower_lifecycle::{
+    LifecycleLayer,
+    testing::{Recorder, Recording},
+};
 
 /// A run of a client, and what is expected of each of its exchanges, which are all alike.
 struct Row {
@@ -230,7 +230,7 @@ impl Client {
 
 /// Runs a row against a server of its own. What the client said, if it was not as expected: then there may be nothing
 /// to wait for.
-async fn play(client: Client, row: &Row, file: &str) -> Result<Vec<Exchange>, String> {
+async fn play(client: Client, row: &Row, file: &str) -> Result<Vec<Recording>, String> {
     let recorder = Recorder::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
@@ -262,7 +262,7 @@ async fn differences(client: Client, row: &Row, file: &str) -> Vec<String> {
     compare(exchanges.len().to_string(), row.exchanges.to_string());
     for exchange in exchanges {
         exchange.assert_grammar();
-        let summary = exchange.summary.as_ref().expect("a closed exchange has a summary");
+        let summary = exchange.summary().expect("a closed exchange has a summary");
         compare(exchange.words(), row.words.clone());
         compare(summary.close.to_string(), row.verdict.to_owned());
         let bytes = (summary.request.bytes, summary.response.bytes);

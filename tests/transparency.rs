@@ -16,12 +16,13 @@ use http_body::{Body, SizeHint};
 use hyper::body::Incoming;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tower::{Layer, Service, ServiceExt, layer::util::Identity, service_fn};
-use tower_lifecycle::{Hooks, Interest, LifecycleLayer, RequestBody, ResponseBody, ResponseFuture};
+use tower_lifecycle::{
+    Hooks, Interest, LifecycleLayer, RequestBody, ResponseBody, ResponseFuture, testing::Recorder,
+};
 
 use support::{
     client::{Received, Text},
     reads_hyper,
-    recorder::Recorder,
     rows::{self, Row, play, run},
     server::{AnyBody, App, BoxError, Signals},
 };

@@ -22,11 +22,13 @@ use tokio::{
     task::JoinHandle,
 };
 use tower::{Layer, Service, ServiceExt};
-use tower_lifecycle::{LifecycleLayer, RequestBody};
+use tower_lifecycle::{
+    LifecycleLayer, RequestBody,
+    testing::{Recorder, Recording},
+};
 
 use crate::support::{
     reads_hyper,
-    recorder::{Exchange, Recorder},
     rows::{BODILESS, READ, run},
     server::{
         AnyBody, App, BoxFuture, Handler, Payload, Read, Script, Server, Signals, Step, boxed,
@@ -121,7 +123,7 @@ async fn exchange(
     caller: Caller,
     served: &Notify,
     seen: &Notify,
-) -> Exchange {
+) -> Recording {
     let recorder = Recorder::new();
     let mut service = layer(&recorder).layer(connection);
     let answer = service.ready().await.unwrap().call(request);
@@ -180,7 +182,7 @@ impl Canned {
 }
 
 #[track_caller]
-fn assert_told(name: &str, exchange: &Exchange, words: &[&str], verdict: &str) {
+fn assert_told(name: &str, exchange: &Recording, words: &[&str], verdict: &str) {
     exchange.assert_grammar();
     assert_eq!(exchange.words(), words.join(" "), "{name}");
     assert_eq!(exchange.close().to_string(), verdict, "{name}");
@@ -350,7 +352,7 @@ fn every_exchange_over_http2_is_told_as_expected() {
 }
 
 /// Over HTTP/2, with a server that resets the stream once the client has read a frame.
-fn reset(reason: h2::Reason, version: Version) -> Exchange {
+fn reset(reason: h2::Reason, version: Version) -> Recording {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

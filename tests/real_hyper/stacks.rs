@@ -8,7 +8,10 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
 };
-use tower_lifecycle::LifecycleLayer;
+use tower_lifecycle::{
+    EventKind, LifecycleLayer,
+    testing::{Recorder, Recording},
+};
 
 use crate::support::{
     client::{
@@ -19,7 +22,6 @@ use crate::support::{
         Client, Received,
     },
     reads_hyper,
-    recorder::{Exchange, Hook, Recorder},
     rows::{
         BODILESS, COMPLETE, EMPTY, GONE_IN_HANDLER, GONE_IN_REQUEST, GONE_IN_RESPONSE,
         HANDLER_PANICKED, READ, SENT, play, run,
@@ -39,7 +41,7 @@ fn layer(recorder: &Recorder) -> LifecycleLayer<Recorder> {
 }
 
 #[track_caller]
-fn assert_told(exchange: &Exchange, words: &[&str], verdict: &str) {
+fn assert_told(exchange: &Recording, words: &[&str], verdict: &str) {
     exchange.assert_grammar();
     assert_eq!(exchange.words(), words.join(" "));
     assert_eq!(exchange.close().to_string(), verdict);
@@ -136,7 +138,7 @@ fn an_outer_request_body_timeout_fails_the_request() {
                  response(400) res.data res.end finish(released) close(request_failed)";
     assert_told(&exchange, &[words], "request_failed in request, by unknown, known by return");
     let said = exchange.hooks.iter().find_map(|hook| match hook {
-        Hook::RequestError { error, .. } => error.clone(),
+        EventKind::RequestError(failed) => failed.error.clone(),
         _ => None,
     });
     assert!(said.is_some_and(|said| said.contains("timeout")), "{exchange:?}");

@@ -6,16 +6,18 @@ use std::{
 };
 
 use tower::Layer;
-use tower_lifecycle::LifecycleLayer;
+use tower_lifecycle::{
+    LifecycleLayer,
+    testing::{Recorder, Recording},
+};
 
 use crate::support::{
     reads_hyper,
-    recorder::{Exchange, Recorder},
     rows::{self, Row},
     server::{App, Signals},
 };
 
-fn observe(row: &Row) -> Vec<Exchange> {
+fn observe(row: &Row) -> Vec<Recording> {
     rows::run(async {
         let recorder = Recorder::new();
         let signals = Arc::new(Signals::default());
@@ -30,11 +32,11 @@ fn observe(row: &Row) -> Vec<Exchange> {
 fn check(row: &Row) -> Result<(), String> {
     let exchanges = catch_unwind(AssertUnwindSafe(|| {
         let exchanges = observe(row);
-        exchanges.iter().for_each(Exchange::assert_grammar);
+        exchanges.iter().for_each(Recording::assert_grammar);
         exchanges
     }))
     .map_err(|_| "panicked, see above".to_owned())?;
-    let told = |exchange: &Exchange| (exchange.words(), exchange.close().to_string());
+    let told = |exchange: &Recording| (exchange.words(), exchange.close().to_string());
     let told: Vec<_> = exchanges.iter().map(told).collect();
     let expected: Vec<_> = row
         .exchanges

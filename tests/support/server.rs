@@ -32,7 +32,7 @@ pub type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The file that [`Payload::File`] serves, in frames of a thousand bytes.
-pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/recorder.rs");
+pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/server.rs");
 
 /// What a handler does with the request body.
 #[derive(Clone, Copy, Debug, PartialEq)]

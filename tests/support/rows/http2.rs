@@ -1,18 +1,17 @@
 //! Rows over HTTP/2.
 
+use tower_lifecycle::testing::Http2Frame;
+
 use super::{
     BODILESS, BODY_FAILED, BODY_PANICKED, COMPLETE, EMPTY, GONE_IN_HANDLER, GONE_IN_REQUEST,
     GONE_IN_RESPONSE, HANDLER_PANICKED, HEAD_ONLY, MISMATCH, PARTLY, READ, Row, SENT,
     SERVICE_FAILED, UNREAD, expect, row,
 };
 use crate::support::{
-    client::{
-        Act::{
-            self, AwaitDrained, AwaitLeft, AwaitParked, AwaitRead, Close, Data as Upload, Fin,
-            GoAway, Preface, ReadData, ReadStream, Release, Request, Reset, Rst,
-            Trailers as UploadTrailers, Window,
-        },
-        CANCEL, NO_ERROR,
+    client::Act::{
+        self, AwaitDrained, AwaitLeft, AwaitParked, AwaitRead, Close, Data as Upload, Fin, GoAway,
+        Preface, ReadData, ReadStream, Release, Request, Reset, Rst, Trailers as UploadTrailers,
+        Window,
     },
     server::{
         Ending, Handler,
@@ -21,6 +20,9 @@ use crate::support::{
         Step::{self, Data, Error, Hang, Panic, Trailers},
     },
 };
+
+const CANCEL: u32 = Http2Frame::CANCEL;
+const NO_ERROR: u32 = Http2Frame::NO_ERROR;
 
 const ASK: &[Act] = &[Request(1, "GET", &[], true), ReadStream(1)];
 const ASK_HEAD: &[Act] = &[Request(1, "HEAD", &[], true), ReadStream(1)];

@@ -27,7 +27,7 @@ pub struct Row {
 
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// As `Exchange::words` says it.
+    /// As `Recording::words` says it.
     pub words: String,
     /// As `Close` displays itself.
     pub verdict: &'static str,
