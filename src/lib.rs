@@ -133,6 +133,8 @@
 //!
 //! None is on by default.
 //!
+//! - `detach`: the module `detach`: handlers that outlive their client by a bounded time, and critical sections that run to
+//!   their end. Needs tokio's runtime.
 //! - `hyper`: `LifecycleLayer::hyper_errors`, which reads hyper's and h2's errors, so that an HTTP/2 stream that was reset
 //!   is told from a malformed body. For HTTP/1 [`LifecycleLayer::known_error`] is enough.
 //! - `testing`: the module `testing`, a test kit: a recorder, bodies and clients that misbehave, a leak check.
@@ -143,6 +145,8 @@
 mod body;
 mod clock;
 mod close;
+#[cfg(feature = "detach")]
+pub mod detach;
 mod event;
 mod exchange;
 mod future;
