@@ -104,7 +104,8 @@ where
 impl Pending {
     /// The inner service is about to be called. With it the request body's line, unless there is no body, which is
     /// reported.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would move what it returns once more")]
     pub(crate) fn begin<B: Body>(link: Link, role: Role, request: &Request<B>) -> (Self, Tap) {
         let request_line = RequestLine::new(role, request.method(), request.version());
         let pending = Self(Some(Open { link: Arc::clone(&link), request_line, inside: true }));
@@ -138,7 +139,7 @@ impl Pending {
 
     fn failed<E: 'static>(&mut self, error: &E) {
         if let Some(Open { link, .. }) = self.0.take() {
-            link.report(&Report::service_error(link.errors().read(error)));
+            link.report(&Report::service_error(link.outside().errors().read(error)));
         }
     }
 }
@@ -151,9 +152,9 @@ impl Open {
             Start::Body(framing) => return Tap::new(link, Direction::Response, framing),
             Start::Ended => Fact::ResponseEnd(Evidence::Return),
             Start::Upgraded => Fact::Upgraded,
-            Start::Mismatch => {
-                Fact::ResponseError(link.length_mismatch(Direction::Response, Evidence::Return))
-            }
+            Start::Mismatch => Fact::ResponseError(
+                link.outside().length_mismatch(Direction::Response, Evidence::Return),
+            ),
         };
         link.report(&end.into());
         Tap::default()
@@ -164,7 +165,7 @@ impl Drop for Pending {
     #[inline]
     fn drop(&mut self) {
         if let Some(Open { link, inside, .. }) = self.0.take() {
-            let unwinding = inside || link.unwinds();
+            let unwinding = inside || link.outside().unwinds();
             link.report(&Fact::Dropped { unwinding }.into());
         }
     }

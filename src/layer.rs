@@ -5,7 +5,8 @@ use std::{error::Error, fmt, sync::Arc};
 use tower_layer::Layer;
 
 use crate::{
-    Interest, Lifecycle, Observer, ObserverPanic, body::ErrorTypes, exchange::Role, observe::Panics,
+    Interest, Lifecycle, Observer, ObserverPanic, body::ErrorTypes, clock::Clock, exchange::Role,
+    observe::Panics,
 };
 
 /// Layer that applies [`Lifecycle`], which tells an [`Observer`] of the life of each exchange.
@@ -33,6 +34,11 @@ pub(crate) struct Settings<O> {
     pub(crate) role: Role,
     pub(crate) errors: ErrorTypes,
     pub(crate) panics: Panics,
+    pub(crate) clock: Clock,
+    /// Each request is given a handle.
+    pub(crate) handles: bool,
+    /// The exchange of an outer layer is listened to.
+    pub(crate) joins: bool,
 }
 
 impl<O: Observer> LifecycleLayer<O> {
@@ -44,11 +50,14 @@ impl<O: Observer> LifecycleLayer<O> {
     /// When `observer` does.
     pub fn new(observer: O) -> Self {
         let settings = Settings {
-            interest: observer.interest(),
+            interest: observer.interest().completed(),
             observer: Arc::new(observer),
             role: Role::Server,
             errors: ErrorTypes::default(),
             panics: Panics::default(),
+            clock: Clock::default(),
+            handles: false,
+            joins: true,
         };
         Self { settings: Arc::new(settings) }
     }
@@ -59,6 +68,29 @@ impl<O: Observer> LifecycleLayer<O> {
     /// end was cancelled by this process; and a body that breaks off is the response's.
     pub fn client(self) -> Self {
         self.with(|settings| settings.role = Role::Client)
+    }
+
+    /// Puts an [`ExchangeHandle`](crate::ExchangeHandle) into the extensions of each request, for handlers and what they
+    /// spawn, and before `begin`, for observers. For each exchange it costs an allocation, what an insertion into the
+    /// extensions costs (three allocations if they were empty), and the clock reads of
+    /// [`Interest::MARKS`], because a handle can mark and a layer that joins may ask for them.
+    ///
+    /// Layers of the same role further in, of this crate, then join the exchange instead of making one of their own: see
+    /// [Two layers](crate#two-layers).
+    pub fn with_handle(self) -> Self {
+        self.with(|settings| settings.handles = true)
+    }
+
+    /// Makes an exchange for each call, even where an outer layer with handles has made one: for instance inside a retry
+    /// layer, to see each attempt.
+    pub fn standalone(self) -> Self {
+        self.with(|settings| settings.joins = false)
+    }
+
+    /// Reads times from a clock that a test advances.
+    #[cfg(feature = "testing")]
+    pub fn with_clock(self, clock: crate::testing::ManualClock) -> Self {
+        self.with(|settings| settings.clock = clock.into())
     }
 
     /// Calls `on_panic` for each panic of an observer that was caught, in the thread and at the time of the panic.
@@ -127,6 +159,9 @@ impl<O> Clone for Settings<O> {
             role: self.role,
             errors: self.errors.clone(),
             panics: self.panics.clone(),
+            clock: self.clock.clone(),
+            handles: self.handles,
+            joins: self.joins,
         }
     }
 }
@@ -136,6 +171,7 @@ impl<O> fmt::Debug for LifecycleLayer<O> {
         f.debug_struct("LifecycleLayer")
             .field("interest", &self.settings.interest)
             .field("role", &self.settings.role)
+            .field("handles", &self.settings.handles)
             .field("panics", &self.settings.panics)
             .finish_non_exhaustive()
     }

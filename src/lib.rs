@@ -115,6 +115,25 @@
 //! The first failure decides, and a panic before all. In the client role the rows about the request body's error are
 //! about the response's, which is then the one that comes from the peer.
 //!
+//! What an exchange came to, as success, failure or cancellation, is told by a [`Classifier`].
+//!
+//! # Waits
+//!
+//! With [`Interest::WAITS`] the summary, and the hooks at the end of a direction, say who waited on whom: the request's
+//! body on the client or on the handler, the response's on its producer or on its consumer. The rule: from a poll until a
+//! frame is ready its producer is waited for, and from there until the next poll its consumer. [`Wait`] has the fine print.
+//!
+//! # Two layers
+//!
+//! Two layers in one stack observe two exchanges, each what passes where it is, and the inner one closes first. If the outer
+//! layer has handles ([`with_handle`](LifecycleLayer::with_handle)), an inner one of the same role joins its exchange instead:
+//! there is one exchange with one id and one verdict, both observers hear of the outermost view of it, and the inner layer
+//! wraps nothing. What the inner observer has missed of the request is told to it right after its `begin`. The order is that of
+//! a tuple: outer before inner on the way in, inner before outer for response, finish and close. An exchange that has
+//! answered cannot be joined (whoever joins while another thread answers hears of the response nothing but the close), and no layer joins the same one twice: a retry between the two makes exchanges of the later
+//! attempts. [`standalone`](LifecycleLayer::standalone) keeps an inner layer apart, as one inside a retry
+//! wants to be. Errors are read by the outer layer, which has to know their types.
+//!
 //! # Panics, threads, time
 //!
 //! A panic in a hook is caught, also while another panic unwinds, counted, and silences that observer for that exchange
@@ -133,16 +152,19 @@
 //!
 //! None is on by default.
 //!
+//! - `axum`: [`ExchangeHandle`] as an extractor.
 //! - `detach`: the module `detach`: handlers that outlive their client by a bounded time, and critical sections that run to
 //!   their end. Needs tokio's runtime.
 //! - `hyper`: `LifecycleLayer::hyper_errors`, which reads hyper's and h2's errors, so that an HTTP/2 stream that was reset
 //!   is told from a malformed body. For HTTP/1 [`LifecycleLayer::known_error`] is enough.
 //! - `testing`: the module `testing`, a test kit: a recorder, bodies and clients that misbehave, a leak check.
+//! - `tokio-util`: `ExchangeHandle::cancellation_token`.
 //! - `full`: all of them.
 
 #![forbid(unsafe_code)]
 
 mod body;
+pub mod classify;
 mod clock;
 mod close;
 #[cfg(feature = "detach")]
@@ -150,6 +172,7 @@ pub mod detach;
 mod event;
 mod exchange;
 mod future;
+pub mod handle;
 mod layer;
 pub mod observe;
 mod service;
@@ -158,13 +181,15 @@ pub mod testing;
 
 pub use self::{
     body::{RequestBody, ResponseBody},
+    classify::{Class, Classifier},
     close::{Close, Evidence, Initiator, Reason, Stage},
     event::{
-        Data, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose, RequestHead,
-        ResponseHead,
+        Data, Disconnect, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose,
+        RequestHead, ResponseHead,
     },
     exchange::{ExchangeId, Mark, Marks, Party, Summary, Transfer, Wait},
     future::ResponseFuture,
+    handle::ExchangeHandle,
     layer::LifecycleLayer,
     observe::{
         BoxObserver, ChannelObserver, Events, Hooks, Interest, Listener, Observer, ObserverPanic,

@@ -11,8 +11,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    Interest, Observer, RequestBody, RequestHead, ResponseFuture, Summary, clock,
-    exchange::{Exchange, LazyId, Link, Marks},
+    ExchangeHandle, ExchangeId, Interest, Observer, RequestBody, RequestHead, ResponseFuture,
+    Summary,
+    exchange::{Exchange, Join, LayerId, LazyId, Link, Live, Marks, Newcomer, Outside},
     future::Pending,
     layer::Settings,
     observe::Guarded,
@@ -70,9 +71,9 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // One call of the inner service for both cases, so that it can be inlined.
-        let (pending, tap) = match self.begin(&request) {
+        let (pending, tap) = match self.begin(&mut request) {
             Some(link) => Pending::begin(link, self.settings.role, &request),
             None => Default::default(),
         };
@@ -82,27 +83,77 @@ where
 }
 
 impl<S, O: Observer> Lifecycle<S, O> {
-    /// `None` when nobody observes this exchange.
+    /// `None` when nobody observes this exchange, or an outer layer does it for us.
     #[inline]
-    fn begin<B>(&self, request: &Request<B>) -> Option<Link> {
-        let Settings { interest, role, ref errors, .. } = *self.settings;
-        if interest.is_empty() {
+    fn begin<B>(&self, request: &mut Request<B>) -> Option<Link> {
+        let Settings { interest, role, handles, ref errors, ref clock, .. } = *self.settings;
+        if interest.is_empty() && !handles {
             return None;
         }
-        let head = RequestHead {
+        if let Some((id, outer)) = self.outer(request) {
+            self.join(&*outer, &id.into(), request);
+            return None;
+        }
+        let id = LazyId::default();
+        let live = handles.then(|| self.insert_handle(id.get(), request));
+        // Handles can mark.
+        let all = if handles { interest | Interest::MARKS } else { interest };
+        let began = all.contains(Interest::MARKS).then(|| clock.now());
+        let head = self.head(&id, request);
+        let observed = !interest.is_empty();
+        let listener = observed.then(|| Guarded::begin(&*self.settings.observer, interest, &head));
+        let listener = match listener.flatten() {
+            None if handles => Guarded::silent(head.panics),
+            listener => listener?,
+        };
+        let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
+        let summary = Summary::begin(&head, uri, Marks::start(began));
+        let outside = Outside::new(role, all, errors.clone(), clock.clone(), began, live);
+        Some(Exchange::begin(outside, summary, listener))
+    }
+
+    fn insert_handle<B>(&self, id: ExchangeId, request: &mut Request<B>) -> Arc<Live> {
+        let Settings { role, ref clock, ref panics, .. } = *self.settings;
+        let live = Live::new(id, role, self.layer_id(), clock.clone(), panics.clone());
+        let live = Arc::new(live);
+        request.extensions_mut().insert(ExchangeHandle::new(Arc::clone(&live)));
+        live
+    }
+
+    /// The exchange of an outer layer, if it is to be joined.
+    fn outer<B>(&self, request: &Request<B>) -> Option<(ExchangeId, Arc<dyn Join>)> {
+        let Settings { role, joins, .. } = *self.settings;
+        joins.then(|| ExchangeHandle::outer(request, role, self.layer_id())).flatten()
+    }
+
+    fn layer_id(&self) -> LayerId {
+        Arc::as_ptr(&self.settings).addr()
+    }
+
+    /// Listens to the exchange of an outer layer.
+    #[cold]
+    fn join<B>(&self, outer: &dyn Join, id: &LazyId, request: &Request<B>) {
+        let Settings { interest, ref observer, .. } = *self.settings;
+        if interest.is_empty() {
+            return;
+        }
+        let head = self.head(id, request);
+        if let Some(listener) = Guarded::begin(&**observer, interest, &head) {
+            let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
+            outer.join(Newcomer { listener: Box::new(listener), interest, uri });
+        }
+    }
+
+    fn head<'a, B>(&'a self, id: &'a LazyId, request: &'a Request<B>) -> RequestHead<'a> {
+        RequestHead {
             method: request.method(),
             uri: request.uri(),
             version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
-            id: &LazyId::default(),
+            id,
             panics: &self.settings.panics,
-        };
-        let marks = Marks::start(interest.contains(Interest::MARKS).then(clock::now));
-        let listener = Guarded::begin(&*self.settings.observer, interest, &head)?;
-        let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
-        let summary = Summary::begin(&head, uri, marks);
-        Some(Exchange::begin(role, interest, errors.clone(), summary, listener))
+        }
     }
 }
 

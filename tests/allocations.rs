@@ -148,8 +148,8 @@ fn an_exchange_is_one_allocation_whoever_observes_it() {
 
 #[test]
 fn marks_and_a_static_uri_allocate_nothing_more() {
-    assert_eq!(cost(Counting(Interest::ALL)), 1);
-    assert_eq!(cost((Counting(Interest::ALL), Counting(Interest::ALL))), 1);
+    assert_eq!(cost(Counting(Interest::DEFAULT)), 1);
+    assert_eq!(cost((Counting(Interest::DEFAULT), Counting(Interest::DEFAULT))), 1);
 }
 
 /// Changes nothing. Not of size zero, because axum clones a layer into a box for each request.
@@ -172,7 +172,7 @@ fn inside_an_axum_router_the_layer_allocates_three_times_at_most() {
         response.map(axum::body::Body::new)
     }
     let router = || -> Router { Router::new().route("/path", post(route)) };
-    let layer = LifecycleLayer::new(Counting(Interest::ALL));
+    let layer = LifecycleLayer::new(Counting(Interest::DEFAULT));
     let mut bare = router().layer(Transparent(Arc::default()));
     let mut unobserved = router().layer(LifecycleLayer::new(()));
     let mut observed = router().layer(layer.clone());

@@ -32,12 +32,18 @@ struct Open {
     seen: u64,
     framing: Framing,
     direction: Direction,
-    /// Somebody is interested in each frame.
+    /// What is wanted of the frames to come: asked for when the first is, because a layer may have joined by then.
+    wanted: Interest,
+    /// Of that: somebody hears of each.
     heard: bool,
-    /// The time of the first frame is wanted, and it has not passed.
-    timed: bool,
+    /// Of that: something is to be done for each, or for the first.
+    by_frame: bool,
     /// The consumer has asked for a frame.
     polled: bool,
+    /// It is news that it asks for one.
+    attentive: bool,
+    /// It asks for one now, and waits are wanted.
+    asking: bool,
     /// A frame has passed.
     read: bool,
     /// The inner body is running: whoever finds this set when it drops us saw a panic pass.
@@ -49,18 +55,23 @@ type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error
 impl Tap {
     #[inline]
     pub(crate) fn new(link: Link, direction: Direction, framing: Framing) -> Self {
-        let interest = link.interest();
-        Self(Some(Open {
+        let mut open = Open {
             link,
             seen: 0,
             framing,
             direction,
-            heard: interest.contains(direction.data()),
-            timed: interest.contains(Interest::MARKS),
+            wanted: Interest::NONE,
+            heard: false,
+            by_frame: false,
             polled: false,
+            attentive: false,
+            asking: false,
             read: false,
             inside: false,
-        }))
+        };
+        open.listen(open.link.outside().wanted());
+        open.attentive = open.wanted.intersects(Interest::WAITS | Interest::SHOWN);
+        Self(Some(open))
     }
 
     /// Polls `body` and reports what it yields. After the end of the direction, the same without the report.
@@ -72,8 +83,11 @@ impl Tap {
         B::Error: 'static,
     {
         if let Some(open) = &mut self.0 {
-            open.polled = true;
             open.inside = true;
+            if open.attentive {
+                open.asked();
+            }
+            open.polled = true;
         }
         let polled = body.as_mut().poll_frame(cx);
         if self.0.is_some() {
@@ -119,6 +133,8 @@ impl Tap {
     #[inline(never)]
     fn saw_last(&mut self, bytes: u64, ending: Ending) {
         if let Some(open) = &mut self.0 {
+            // The close of the direction settles the waits, at its own time.
+            open.wanted = open.wanted - Interest::WAITS;
             open.data(bytes);
         }
         self.over(ending, None);
@@ -132,20 +148,21 @@ impl Tap {
         open.read = true;
         if trailers.is_some() || ended {
             let ending = open.framing.at_end(open.seen);
-            self.over(ending, trailers);
+            return self.over(ending, trailers);
         }
+        open.delivered();
     }
 
     #[cold]
     fn saw_error<E: 'static>(&mut self, error: &E) {
         let Some(Open { link, direction, .. }) = &self.0 else { return };
-        let (direction, error) = (*direction, link.errors().read(error));
+        let (direction, error) = (*direction, link.outside().errors().read(error));
         let reason = match direction {
             Direction::Request => Reason::RequestFailed,
             Direction::Response => Reason::ResponseFailed,
         };
-        let cause = if link.is_from_peer(direction) {
-            link.errors().of_peer(error, reason)
+        let cause = if link.outside().is_from_peer(direction) {
+            link.outside().errors().of_peer(error, reason)
         } else {
             Cause { reason, initiator: Initiator::Local, evidence: Evidence::Return }
         };
@@ -161,7 +178,7 @@ impl Tap {
                 let end = Report::end(direction, Evidence::Frame, trailers);
                 return self.report_last(&end);
             }
-            Ending::Mismatch => link.length_mismatch(direction, Evidence::Frame),
+            Ending::Mismatch => link.outside().length_mismatch(direction, Evidence::Frame),
             Ending::Reset => errors::STREAM_RESET,
         };
         self.report_last(&Report::error(direction, cause, None));
@@ -176,15 +193,68 @@ impl Tap {
 }
 
 impl Open {
+    /// What is wanted of each frame, by whoever listens now.
+    #[inline]
+    fn listen(&mut self, wanted: Interest) {
+        self.wanted = wanted;
+        // A layer may join in the middle of a request, and is told what has passed: so that is counted where it joins.
+        let joinable = self.direction == Direction::Request && wanted.contains(Interest::SHOWN);
+        self.heard = joinable || wanted.contains(self.direction.data());
+        self.by_frame = self.wanted.intersects(Interest::BY_FRAME);
+    }
+
+    /// Apart, so that the poll of a body in whose waits nobody is interested stays small.
+    #[inline(never)]
+    fn asked(&mut self) {
+        if !self.polled {
+            // A layer may have joined since.
+            self.listen(self.link.outside().polled(self.direction));
+        }
+        // Asking once more, while a frame is not ready, is no news.
+        self.attentive = false;
+        if self.wanted.contains(Interest::WAITS) {
+            self.asking = true;
+            self.link.outside().ask(self.direction);
+        }
+    }
+
+    /// A frame that is not the last.
+    #[inline]
+    fn delivered(&mut self) {
+        if self.asking {
+            self.asking = false;
+            self.attentive = true;
+            self.link.outside().deliver(self.direction);
+        }
+    }
+
     #[inline]
     fn data(&mut self, bytes: u64) {
-        if self.timed {
-            self.timed = false;
+        if self.by_frame {
+            self.data_and_more(bytes);
+        } else if self.heard {
+            self.link.data(self.direction, bytes);
+        } else {
+            self.link.outside().count(self.direction, bytes);
+        }
+    }
+
+    #[inline(never)]
+    fn data_and_more(&mut self, bytes: u64) {
+        if self.wanted.contains(Interest::WAITS) {
+            self.delivered();
+        }
+        if self.wanted.contains(Interest::SHOWN) {
+            self.link.outside().show(self.direction, bytes);
+        }
+        if self.wanted.contains(Interest::MARKS) {
+            self.wanted = self.wanted - Interest::MARKS;
+            self.by_frame = self.wanted.intersects(Interest::BY_FRAME);
             self.link.first_data(self.direction, bytes);
         } else if self.heard {
             self.link.data(self.direction, bytes);
         } else {
-            self.link.count(self.direction, bytes);
+            self.link.outside().count(self.direction, bytes);
         }
     }
 
@@ -198,7 +268,7 @@ impl Open {
         } else if *direction == Direction::Request {
             Fact::RequestDropped { read: self.read, unwinding: thread::panicking() }.into()
         } else {
-            Fact::Dropped { unwinding: *inside || link.unwinds() }.into()
+            Fact::Dropped { unwinding: *inside || link.outside().unwinds() }.into()
         };
         link.report(&report);
     }

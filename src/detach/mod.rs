@@ -45,7 +45,7 @@
 //! ```
 //!
 //! A handler that wants to hear of the close, to stop early or to tidy up within the grace, is told by
-//! `ExchangeHandle::closed()`: here, and not in a handler that is dropped, it can be raced with the work.
+//! [`ExchangeHandle::closed`](crate::ExchangeHandle::closed): here, and not in a handler that is dropped, it can be raced with the work.
 //!
 //! ## Where to put it
 //! - Inside [`LifecycleLayer`](crate::LifecycleLayer), which then reports the close when the client leaves, as without it,

@@ -5,13 +5,13 @@ mod owned;
 pub use self::owned::{Ended, Event, EventKind, Failed};
 pub(crate) use self::owned::{Sink, Teller};
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, ops};
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::{
     ExchangeId, Wait,
-    close::{Reason, words},
+    close::{Evidence, Reason, words},
     exchange::LazyId,
     observe::Panics,
 };
@@ -65,6 +65,13 @@ pub struct Data {
     pub frames: u64,
 }
 
+impl ops::AddAssign for Data {
+    fn add_assign(&mut self, more: Self) {
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        self.frames = self.frames.saturating_add(more.frames);
+    }
+}
+
 /// One direction is complete.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -76,7 +83,7 @@ pub struct End<'a> {
     /// The trailers, when the body ended with some.
     pub trailers: Option<&'a HeaderMap>,
     /// Who waited on whom, if asked for by [`Interest::WAITS`](crate::Interest::WAITS).
-    pub wait: Option<Wait>,
+    pub wait: Option<&'a Wait>,
 }
 
 /// One direction failed.
@@ -98,7 +105,7 @@ pub struct Failure<'a> {
     /// Data frames that passed in this direction before.
     pub frames: u64,
     /// Who waited on whom before, if asked for by [`Interest::WAITS`](crate::Interest::WAITS).
-    pub wait: Option<Wait>,
+    pub wait: Option<&'a Wait>,
 }
 
 /// Why nothing more will happen on the request side.
@@ -114,6 +121,16 @@ pub enum RequestClose {
     Partial,
     /// The response side is over while somebody still holds the body; what becomes of it is not reported.
     Detached,
+}
+
+/// The peer is gone while the exchange is alive, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Disconnect {
+    /// [`Disconnected`](Reason::Disconnected), [`Reset`](Reason::Reset) or [`StreamReset`](Reason::StreamReset).
+    pub reason: Reason,
+    /// What said so: the error of a body that is received, as long as nothing watches the connection.
+    pub evidence: Evidence,
 }
 
 /// How the hand-over of a response is known.

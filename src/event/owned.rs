@@ -108,7 +108,7 @@ impl EventKind {
 impl From<&End<'_>> for Ended {
     fn from(end: &End<'_>) -> Self {
         let End { bytes, frames, trailers, wait } = *end;
-        Self { bytes, frames, trailers: trailers.cloned().map(Box::new), wait }
+        Self { bytes, frames, trailers: trailers.cloned().map(Box::new), wait: wait.copied() }
     }
 }
 
@@ -117,7 +117,7 @@ impl From<&Failure<'_>> for Failed {
         let Failure { reason, error, bytes, frames, wait } = *failure;
         // An error is somebody else's code. What it costs is its text, and not whoever hears of it.
         let error = error.and_then(|error| shield(|| error.to_string()));
-        Self { reason, error, bytes, frames, wait }
+        Self { reason, error, bytes, frames, wait: wait.copied() }
     }
 }
 

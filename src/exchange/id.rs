@@ -48,3 +48,9 @@ impl LazyId {
         self.0.get()
     }
 }
+
+impl From<ExchangeId> for LazyId {
+    fn from(id: ExchangeId) -> Self {
+        Self(Cell::new(Some(id)))
+    }
+}

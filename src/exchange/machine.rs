@@ -12,7 +12,7 @@
 //! side is the end of the exchange.
 
 use crate::{
-    Interest, RequestClose,
+    Disconnect, Interest, RequestClose,
     close::{Close, Evidence, Initiator, Reason, Stage},
 };
 
@@ -115,8 +115,18 @@ impl Machine {
         self.verdict.filter(|_| self.response == Response::Over)
     }
 
+    /// What has failed first, if something has.
+    pub(crate) fn failure(&self) -> Option<Close> {
+        self.verdict.filter(|verdict| !verdict.reason.is_complete())
+    }
+
+    pub(crate) fn has_answered(&self) -> bool {
+        self.response != Response::Waiting
+    }
+
     /// Takes note of a fact and says which hooks it calls. A fact that comes too late calls none.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "for a fact that is known little of it is left")]
     pub(crate) fn apply(&mut self, fact: Fact) -> Calls {
         match fact {
             _ if self.response == Response::Over => Calls::NONE,
@@ -243,6 +253,17 @@ impl Fact {
         match self {
             Self::RequestError(cause) | Self::ResponseError(cause) => Some(cause.reason),
             Self::ServiceError => Some(Reason::ServiceFailed),
+            _ => None,
+        }
+    }
+
+    /// That the peer is gone, where this fact says so.
+    pub(crate) fn disconnect(self) -> Option<Disconnect> {
+        let (Self::RequestError(cause) | Self::ResponseError(cause)) = self else { return None };
+        match cause.reason {
+            Reason::Disconnected | Reason::Reset | Reason::StreamReset => {
+                Some(Disconnect { reason: cause.reason, evidence: cause.evidence })
+            }
             _ => None,
         }
     }

@@ -46,13 +46,16 @@ words! {
 
 /// Monotonic times of an exchange's milestones, each set once, none earlier than one set before it.
 ///
-/// Empty unless some observer asked for [`Interest::MARKS`](crate::Interest::MARKS).
+/// Empty unless some observer asked for [`Interest::MARKS`](crate::Interest::MARKS), or the layer has handles, which can
+/// mark.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Marks {
     begin: Option<Instant>,
     /// Nanoseconds since `begin`, plus one.
     offsets: [Option<NonZeroU64>; Mark::ALL.len()],
     latest: u64,
+    /// What handles have marked, in the order of time.
+    named: Box<[(&'static str, Duration)]>,
 }
 
 impl Mark {
@@ -68,6 +71,9 @@ impl Mark {
         Self::Close,
     ];
 }
+
+/// A mark that a handle has set.
+pub(super) type NamedMark = (&'static str, Instant);
 
 /// Data is marked apart, its first frame only.
 const MARKED: [(Calls, Mark); 6] = [
@@ -106,6 +112,15 @@ impl Marks {
         }
     }
 
+    pub(super) fn name(&mut self, named: Vec<NamedMark>) {
+        let Some(begin) = self.begin else { return };
+        // A handle may have marked while the close was on its way.
+        let last = self.get(Mark::Close).unwrap_or(Duration::MAX);
+        let since = |at: Instant| at.saturating_duration_since(begin).min(last);
+        let since = |(name, at): NamedMark| (name, since(at));
+        self.named = named.into_iter().map(since).collect();
+    }
+
     /// When the exchange began.
     pub fn begin(&self) -> Option<Instant> {
         self.begin
@@ -121,7 +136,17 @@ impl Marks {
         Some(self.get(to)?.saturating_sub(self.get(from)?))
     }
 
-    /// The marks that were passed, by time.
+    /// Time from begin to the mark that [`ExchangeHandle::mark`](crate::ExchangeHandle::mark) set by that name.
+    pub fn named(&self, name: &str) -> Option<Duration> {
+        self.named.iter().find(|(named, _)| *named == name).map(|(_, at)| *at)
+    }
+
+    /// What [`ExchangeHandle::mark`](crate::ExchangeHandle::mark) set, by time.
+    pub fn names(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        self.named.iter().copied()
+    }
+
+    /// The marks that were passed, by time. Those with a name of their own are apart: [`Self::names`].
     pub fn iter(&self) -> impl Iterator<Item = (Mark, Duration)> {
         let mut passed: Vec<_> =
             Mark::ALL.iter().filter_map(|mark| Some((*mark, self.get(*mark)?))).collect();
@@ -132,17 +157,18 @@ impl Marks {
 
 impl fmt::Debug for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
+        f.debug_map().entries(self.iter()).entries(self.names()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn a_mark_is_set_once_and_never_before_an_earlier_one() {
-        let begin = crate::clock::now();
+        let begin = Clock::default().now();
         let mut marks = Marks::start(Some(begin));
         let at = |millis| begin + Duration::from_millis(millis);
         marks.set(Mark::Response, at(20));
@@ -162,13 +188,13 @@ mod tests {
     #[test]
     fn marks_nobody_asked_for_stay_empty() {
         let mut marks = Marks::start(None);
-        marks.set(Mark::Close, crate::clock::now());
+        marks.set(Mark::Close, Clock::default().now());
         assert_eq!(marks, Marks::default());
     }
 
     #[test]
     fn a_mark_at_the_very_beginning_is_set() {
-        let begin = crate::clock::now();
+        let begin = Clock::default().now();
         let mut marks = Marks::start(Some(begin));
         marks.set(Mark::RequestEnd, begin);
         assert_eq!(marks.get(Mark::RequestEnd), Some(Duration::ZERO));

@@ -1,18 +1,30 @@
 //! The exchange: wrappers report facts to its cell, the machine decides, the listener is called.
 
 mod cell;
+mod core;
+mod counter;
 mod gate;
 mod id;
+mod join;
+mod latch;
+mod link;
+mod listeners;
+mod live;
 mod machine;
 mod marks;
+mod outside;
 mod report;
 mod summary;
 mod waits;
 
 pub(crate) use self::{
-    cell::{Exchange, Link},
+    cell::Exchange,
     id::LazyId,
+    join::{Join, Newcomer},
+    link::Link,
+    live::{Callback, LayerId, Live, Registered},
     machine::{Cause, Fact, Role},
+    outside::Outside,
     report::{Direction, Report},
 };
 pub use self::{

@@ -5,6 +5,7 @@ use std::{error::Error, time::Instant};
 use http::{HeaderMap, StatusCode};
 
 use super::{
+    join::Newcomer,
     machine::{Cause, Fact},
     marks::Mark,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Report<'a> {
 pub(super) enum Queued {
     Data(Direction, Data, Option<Instant>),
     Report(OwnedReport, Option<Instant>),
+    Join(Newcomer),
 }
 
 /// The headers are copied; the error has moved on.
@@ -110,7 +112,8 @@ impl OwnedReport {
 
 impl Queued {
     /// Data is added to what waits of the same direction, whose end comes after all its data. All else is reported once:
-    /// by a body at its end or its drop, and by the future. So the queue holds a handful of entries at most.
+    /// by a body at its end or its drop, by the future, and by a layer that joins. So the queue holds a handful of entries
+    /// at most.
     pub(super) fn push_data(
         queue: &mut Vec<Self>,
         direction: Direction,
@@ -122,10 +125,7 @@ impl Queued {
             _ => None,
         });
         match waiting {
-            Some(waiting) => {
-                waiting.bytes = waiting.bytes.saturating_add(data.bytes);
-                waiting.frames = waiting.frames.saturating_add(data.frames);
-            }
+            Some(waiting) => *waiting += data,
             None => queue.push(Self::Data(direction, data, at)),
         }
     }

@@ -32,6 +32,10 @@ pub struct Summary {
     pub version: Version,
     /// The response's status; `None` when there was no response.
     pub status: Option<StatusCode>,
+    /// gRPC's status code: from the response's trailers, else from its head, where a response without a body has it. A value
+    /// that is no number is 2, `UNKNOWN`, as gRPC has it. `None` where there is none, or without
+    /// [`Interest::TRAILERS`](crate::Interest::TRAILERS).
+    pub grpc_status: Option<u32>,
     /// The verdict.
     pub close: Close,
     /// How the request side ended.
@@ -56,8 +60,8 @@ pub struct Transfer {
     pub complete: bool,
     /// Its trailers, if there were some and [`Interest::TRAILERS`](crate::Interest::TRAILERS) asked for them.
     pub trailers: Option<Box<HeaderMap>>,
-    /// Who waited on whom, if asked for by [`Interest::WAITS`](crate::Interest::WAITS); of a response that had a head.
-    pub wait: Option<Wait>,
+    /// Boxed, because hardly anybody asks.
+    pub(super) wait: Option<Box<Wait>>,
 }
 
 impl Summary {
@@ -70,6 +74,7 @@ impl Summary {
             uri,
             version: head.version,
             status: None,
+            grpc_status: None,
             close: Close {
                 reason: Reason::Unknown,
                 stage: Stage::Request,
@@ -80,6 +85,22 @@ impl Summary {
             request: Transfer::default(),
             response: Transfer::default(),
             marks,
+        }
+    }
+
+    #[inline]
+    pub(super) fn head(&mut self, status: StatusCode, headers: &HeaderMap, keep: bool) {
+        self.status = Some(status);
+        if keep {
+            self.grpc_status = grpc_status(headers);
+        }
+    }
+
+    #[inline]
+    pub(super) fn end(&mut self, trailers: Option<&HeaderMap>, keep: bool) {
+        self.response.end(trailers, keep);
+        if let (true, Some(trailers)) = (keep, trailers) {
+            self.grpc_status = grpc_status(trailers).or(self.grpc_status);
         }
     }
 
@@ -115,6 +136,16 @@ impl Summary {
 }
 
 impl Transfer {
+    /// Who waited on whom, if asked for by [`Interest::WAITS`](crate::Interest::WAITS). `None` also of a response that had no
+    /// head, and of a body that was polled before the layer that asked had joined.
+    pub fn wait(&self) -> Option<Wait> {
+        self.wait.as_deref().copied()
+    }
+
+    pub(super) fn passed(&self) -> Data {
+        Data { bytes: self.bytes, frames: self.frames }
+    }
+
     #[inline]
     pub(super) fn add(&mut self, data: Data) {
         self.bytes = self.bytes.saturating_add(data.bytes);
@@ -135,15 +166,28 @@ impl Transfer {
     }
 
     #[inline]
-    pub(super) fn ended<'a>(&self, trailers: Option<&'a HeaderMap>) -> End<'a> {
-        End { bytes: self.bytes, frames: self.frames, trailers, wait: self.wait }
+    pub(super) fn ended<'a>(&'a self, trailers: Option<&'a HeaderMap>) -> End<'a> {
+        End { bytes: self.bytes, frames: self.frames, trailers, wait: self.wait.as_deref() }
     }
 
     pub(super) fn failed<'a>(
-        &self,
+        &'a self,
         reason: Reason,
         error: Option<&'a (dyn Error + 'static)>,
     ) -> Failure<'a> {
-        Failure { reason, error, bytes: self.bytes, frames: self.frames, wait: self.wait }
+        Failure {
+            reason,
+            error,
+            bytes: self.bytes,
+            frames: self.frames,
+            wait: self.wait.as_deref(),
+        }
     }
+}
+
+/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses>
+fn grpc_status(headers: &HeaderMap) -> Option<u32> {
+    const UNKNOWN: u32 = 2;
+    let status = headers.get("grpc-status")?.to_str().ok();
+    Some(status.and_then(|status| status.parse().ok()).unwrap_or(UNKNOWN))
 }

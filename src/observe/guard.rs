@@ -18,9 +18,10 @@ use crate::{
 /// A panic of an observer that was caught.
 #[non_exhaustive]
 pub struct ObserverPanic<'a> {
-    /// The type that panicked: the observer's for `begin` and `interest`, else its state's.
+    /// The type that panicked: the observer's for `begin` and `interest`, a callback's own, else that of the observer's state.
     pub observer: &'static str,
-    /// The hook: `begin`, `on_close`, …; `interest` of a tuple's member; `drop` of the state.
+    /// The hook: `begin`, `on_close`, …; `interest` of a tuple's member; `drop` of the state; `callback` for what
+    /// [`ExchangeHandle::on_close`](crate::ExchangeHandle::on_close) was given.
     pub hook: &'static str,
     /// What it panicked with, usually a `&str` or a `String`.
     pub payload: &'a (dyn Any + Send),
@@ -73,6 +74,12 @@ impl Panics {
         }
     }
 
+    /// Runs a function that a handle was given.
+    pub(crate) fn catch_callback(&self, name: &'static str, user: impl FnOnce()) {
+        let _ = catch_unwind(AssertUnwindSafe(user))
+            .map_err(|payload| self.caught(name, "callback", payload));
+    }
+
     #[cold]
     fn caught(&self, observer: &'static str, hook: &'static str, payload: Box<dyn Any + Send>) {
         self.0.caught.fetch_add(1, Ordering::Relaxed);
@@ -123,6 +130,11 @@ impl<S: Listener> Guarded<S> {
             Interest::NONE => None,
             interest => Self::begin(observer, interest, head),
         }
+    }
+
+    /// Hears nothing.
+    pub(crate) fn silent(panics: &Panics) -> Self {
+        Self { state: None, interest: Interest::NONE, panics: panics.clone() }
     }
 
     #[inline]

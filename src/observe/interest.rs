@@ -70,6 +70,24 @@ impl Interest {
     /// Both directions' data hooks.
     pub const DATA: Self = Self(Self::REQUEST_DATA.0 | Self::RESPONSE_DATA.0);
 
+    /// Not an observer's: frames are counted for handles.
+    pub(crate) const SHOWN: Self = Self(1 << 15);
+    /// What makes a frame more work than to count it, or to call its hook.
+    pub(crate) const BY_FRAME: Self = Self(Self::MARKS.0 | Self::WAITS.0 | Self::SHOWN.0);
+
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    /// With what the asked for is of no use without.
+    pub(crate) const fn completed(self) -> Self {
+        if self.contains(Self::WAITS) { self.union(Self::MARKS) } else { self }
+    }
+
     /// Whether all of `other` is in `self`.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -98,6 +98,34 @@
 //!
 //! A server drops the handler of a client that it knows to be gone. Where it does not know, because it does not read on,
 //! the handler runs to its end: behind [`Way::PipelinedFin`], [`Way::GoAway`], or half an upload that nobody reads.
+//!
+//! # Times
+//!
+//! are exact with a clock that stands still until it is told to go on.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use std::time::Duration;
+//! use http::{Request, Response};
+//! use http_body_util::BodyExt;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_lifecycle::{LifecycleLayer, testing::{BoxError, ManualClock, MockBody, Recorder}};
+//!
+//! let (clock, recorder) = (ManualClock::new(), Recorder::new());
+//! let layer = LifecycleLayer::new(recorder.clone()).with_clock(clock.clone());
+//! let service = layer.layer(service_fn(async |_: Request<_>| {
+//!     clock.advance(Duration::from_millis(20));
+//!     Ok::<_, BoxError>(Response::new(MockBody::stream(1)))
+//! }));
+//! let response = service.oneshot(Request::new(MockBody::empty())).await.unwrap();
+//! clock.advance(Duration::from_secs(1));
+//! response.into_body().collect().await.unwrap();
+//!
+//! let summary = recorder.only().summary().unwrap().clone();
+//! assert_eq!(summary.time_to_head(), Some(Duration::from_millis(20)));
+//! assert_eq!(summary.body_duration(), Some(Duration::from_secs(1)));
+//! # }
+//! ```
 
 mod body;
 mod book;
@@ -116,3 +144,4 @@ pub use self::{
     recording::Recording,
     script::{EndClaim, HintClaim, PANIC, Step},
 };
+pub use crate::clock::ManualClock;

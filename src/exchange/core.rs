@@ -1,0 +1,193 @@
+//! What is inside the gate of an exchange: the machine decides, the summary remembers, the listeners are called, and
+//! handles are told.
+
+use std::time::Instant;
+
+use super::{
+    join::Newcomer,
+    listeners::Listeners,
+    live::Live,
+    machine::{Calls, Fact, Machine, Role},
+    outside::Outside,
+    report::{Direction, Queued, Report},
+    summary::Summary,
+};
+use crate::{Data, Finish, Interest, Listener, RequestClose, ResponseHead};
+
+pub(super) struct Core<L> {
+    machine: Machine,
+    summary: Summary,
+    listeners: Listeners<L>,
+}
+
+impl<L: Listener> Core<L> {
+    #[inline]
+    pub(super) fn new(role: Role, summary: Summary, listener: L) -> Self {
+        Self { machine: Machine::new(role), summary, listeners: Listeners::new(listener) }
+    }
+
+    #[inline]
+    pub(super) fn data(&mut self, direction: Direction, data: Data) {
+        match direction {
+            Direction::Request if self.machine.apply(Fact::RequestData) == Calls::REQUEST_DATA => {
+                self.summary.request.add(data);
+                self.listeners.on_request_data(data);
+            }
+            Direction::Response
+                if self.machine.apply(Fact::ResponseData) == Calls::RESPONSE_DATA =>
+            {
+                self.summary.response.add(data);
+                self.listeners.on_response_data(data);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn first_data(&mut self, direction: Direction, data: Data, at: Instant) {
+        if self.machine.verdict().is_none() {
+            self.summary.marks.set(direction.first_data(), at);
+        }
+        self.data(direction, data);
+    }
+
+    pub(super) fn step(&mut self, outside: &Outside, report: &Report<'_>, at: Option<Instant>) {
+        let calls = self.machine.apply(report.fact);
+        if calls.is_empty() {
+            return;
+        }
+        if let Some(live) = outside.live() {
+            self.show(calls, live);
+        }
+        self.call(calls, outside, report, at);
+        if let Some(live) = outside.live() {
+            self.wake(calls, live, report.fact);
+        }
+    }
+
+    pub(super) fn queued(&mut self, outside: &Outside, queued: Queued) {
+        match queued {
+            Queued::Data(direction, data, None) => self.data(direction, data),
+            Queued::Data(direction, data, Some(at)) => self.first_data(direction, data, at),
+            Queued::Report(report, at) => self.step(outside, &report.borrow(), at),
+            Queued::Join(newcomer) => self.join(outside, newcomer),
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "there is one caller")]
+    /// In the order of the hooks, each with what the summary is to remember of it.
+    fn call(&mut self, calls: Calls, outside: &Outside, report: &Report<'_>, at: Option<Instant>) {
+        let Self { machine, summary, listeners } = self;
+        let Report { fact, status, headers, error } = *report;
+        let interest = outside.interest();
+        let keep = interest.contains(Interest::TRAILERS);
+        if let Some(at) = at {
+            summary.marks.set_all(calls, at);
+            if interest.contains(Interest::WAITS) {
+                outside.waited(calls, summary);
+            }
+        }
+        if let (true, Some(how)) = (calls.contains(Calls::REQUEST_CLOSE), machine.request_close()) {
+            summary.request.add(outside.unheard(Direction::Request));
+            summary.request_close = how;
+        }
+        if let (true, Some(verdict)) = (calls.contains(Calls::CLOSE), machine.verdict()) {
+            summary.response.add(outside.unheard(Direction::Response));
+            summary.close = verdict;
+            if let Some(live) = outside.live() {
+                summary.marks.name(live.take_marks());
+            }
+        }
+
+        if calls.contains(Calls::REQUEST_END) {
+            summary.request.end(headers, keep);
+            listeners.on_request_end(&summary.request.ended(headers));
+        }
+        if let (true, Some(reason)) = (calls.contains(Calls::REQUEST_ERROR), fact.failure()) {
+            listeners.on_request_error(&summary.request.failed(reason, error));
+        }
+        if let (true, Some(headers)) = (calls.contains(Calls::RESPONSE), headers) {
+            summary.head(status, headers, keep);
+            listeners.on_response(&ResponseHead { status, headers });
+        }
+        if calls.contains(Calls::RESPONSE_END) {
+            summary.end(headers, keep);
+            listeners.on_response_end(&summary.response.ended(headers));
+        }
+        if let (true, Some(reason)) = (calls.contains(Calls::RESPONSE_ERROR), fact.failure()) {
+            listeners.on_response_error(&summary.response.failed(reason, error));
+        }
+        if calls.contains(Calls::FINISH) {
+            listeners.on_finish(Finish::Released);
+        }
+        if calls.contains(Calls::REQUEST_CLOSE) {
+            listeners.on_request_close(summary.request_close);
+        }
+        if calls.contains(Calls::CLOSE) {
+            listeners.on_close(summary);
+        }
+    }
+}
+
+/// What handles see.
+impl<L: Listener> Core<L> {
+    /// Before the hooks are called. The last stage comes with the verdict.
+    #[cold]
+    fn show(&self, calls: Calls, live: &Live) {
+        if !calls.contains(Calls::CLOSE) {
+            live.set_stage(self.machine.stage());
+        }
+    }
+
+    /// After the hooks were called, so that whoever is woken finds told what there was to tell.
+    fn wake(&self, calls: Calls, live: &Live, fact: Fact) {
+        if let Some(disconnect) = fact.disconnect() {
+            live.disconnected(disconnect);
+        }
+        if calls.contains(Calls::FINISH) {
+            live.finished(Finish::Released);
+        }
+        if calls.contains(Calls::CLOSE) {
+            let Summary { close, request, response, .. } = &self.summary;
+            live.close(*close, [request.passed(), response.passed()]);
+        }
+    }
+}
+
+/// A layer further in.
+impl<L: Listener> Core<L> {
+    /// The newcomer is told what it has missed of the request. It comes before there is a response: if not after all,
+    /// because another thread answered meanwhile, it hears nothing of that but the close.
+    fn join(&mut self, outside: &Outside, newcomer: Newcomer) {
+        let Newcomer { mut listener, uri, .. } = newcomer;
+        let Self { machine, summary, listeners } = self;
+        summary.uri = summary.uri.take().or(uri);
+
+        let mut passed = summary.request.passed();
+        if machine.request_close().is_none() {
+            passed += outside.unheard(Direction::Request);
+        }
+        if passed.frames > 0 {
+            listener.on_request_data(passed);
+        }
+        match machine.request_close() {
+            Some(RequestClose::Complete) => {
+                let trailers = summary.request.trailers.as_deref();
+                listener.on_request_end(&summary.request.ended(trailers));
+            }
+            Some(RequestClose::Failed) => {
+                if let Some(failure) = machine.failure() {
+                    listener.on_request_error(&summary.request.failed(failure.reason, None));
+                }
+            }
+            _ => {}
+        }
+        if let Some(how) = machine.request_close() {
+            listener.on_request_close(how);
+        }
+        if machine.verdict().is_some() {
+            return listener.on_close(summary);
+        }
+        listeners.join(listener, machine.has_answered());
+    }
+}

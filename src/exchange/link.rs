@@ -1,0 +1,29 @@
+//! What the future and the bodies of an exchange hold of it.
+
+use std::{
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::Arc,
+};
+
+use super::{
+    outside::Outside,
+    report::{Direction, Report},
+};
+
+/// One end of a line to an exchange.
+pub(crate) type Link = Arc<dyn Cell>;
+
+/// Where facts are reported. A trait only to forget the type of the observer's state, so that bodies need not name it.
+///
+/// A panic never leaves a hook, so an exchange is as it should be after any.
+pub(crate) trait Cell: Send + Sync + UnwindSafe + RefUnwindSafe {
+    fn outside(&self) -> &Outside;
+
+    /// A data frame passed.
+    fn data(&self, direction: Direction, bytes: u64);
+
+    /// The first data frame of a direction passed, and its time is wanted.
+    fn first_data(&self, direction: Direction, bytes: u64);
+
+    fn report(&self, report: &Report<'_>);
+}
