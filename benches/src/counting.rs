@@ -26,6 +26,16 @@ impl Counting {
         Self(Interest::DEFAULT)
     }
 
+    /// The [hooks](Self::hooks), and the times of the milestones.
+    pub fn with_marks() -> Self {
+        Self(Self::hooks().0 | Interest::MARKS)
+    }
+
+    /// The same, and who waited on whom.
+    pub fn with_waits() -> Self {
+        Self(Self::with_marks().0 | Interest::WAITS)
+    }
+
     /// The [hooks](Self::hooks) without a call for each frame.
     pub fn without_data() -> Self {
         Self(Self::hooks().0 - Interest::DATA)

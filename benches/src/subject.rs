@@ -61,8 +61,16 @@ subjects! {
     LifecycleCounting = "lifecycle counting";
     /// The same without data hooks.
     LifecycleNoData = "lifecycle counting, no data";
-    /// The same with data, and with marks, URI and trailers: every interest there is.
+    /// The same with data, and with marks.
+    LifecycleMarks = "lifecycle counting, marks";
+    /// The same with data, marks and waits.
+    LifecycleWaits = "lifecycle counting, waits";
+    /// The same with data, and with marks, URI and trailers: what is on by default.
     LifecycleAll = "lifecycle counting, all";
+    /// `LifecycleLayer::new(()).with_handle()`.
+    LifecycleHandle = "lifecycle (), handle";
+    /// An observer that counts in every hook, and a handle.
+    LifecycleCountingHandle = "lifecycle counting, handle";
     /// `TraceLayer::new_for_http()`, no subscriber.
     Trace = "TraceLayer";
     /// The same, subscriber at INFO: nothing of it is enabled.
@@ -131,7 +139,19 @@ impl Subject {
             Self::LifecycleNoData => {
                 run(counting(Counting::without_data()).layer(bare(chunks)), chunks)
             }
+            Self::LifecycleMarks => {
+                run(counting(Counting::with_marks()).layer(bare(chunks)), chunks)
+            }
+            Self::LifecycleWaits => {
+                run(counting(Counting::with_waits()).layer(bare(chunks)), chunks)
+            }
             Self::LifecycleAll => run(counting(Counting::all()).layer(bare(chunks)), chunks),
+            Self::LifecycleHandle => {
+                run(LifecycleLayer::new(()).with_handle().layer(bare(chunks)), chunks)
+            }
+            Self::LifecycleCountingHandle => {
+                run(counting(Counting::hooks()).with_handle().layer(bare(chunks)), chunks)
+            }
             Self::Trace | Self::TraceInfo | Self::TraceAll => {
                 run(TraceLayer::new_for_http().layer(bare(chunks)), chunks)
             }
@@ -157,7 +177,13 @@ impl Subject {
                 router.layer(counting(Counting::hooks()))
             }
             Self::LifecycleNoData => router.layer(counting(Counting::without_data())),
+            Self::LifecycleMarks => router.layer(counting(Counting::with_marks())),
+            Self::LifecycleWaits => router.layer(counting(Counting::with_waits())),
             Self::LifecycleAll => router.layer(counting(Counting::all())),
+            Self::LifecycleHandle => router.layer(LifecycleLayer::new(()).with_handle()),
+            Self::LifecycleCountingHandle => {
+                router.layer(counting(Counting::hooks()).with_handle())
+            }
             Self::Trace | Self::TraceInfo | Self::TraceAll | Self::RouterTrace => {
                 router.layer(TraceLayer::new_for_http())
             }
