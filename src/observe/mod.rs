@@ -2,7 +2,7 @@
 //!
 //! - A type of your own implements [`Observer`], and [`Listener`] for its state.
 //! - [`Hooks`] are a few closures.
-//! - [`channel`] is for other tasks, and for work that takes longer than a hook may: it hands them [`Event`](crate::Event)s,
+//! - [`channel()`] is for other tasks, and for work that takes longer than a hook may: it hands them [`Event`](crate::Event)s,
 //!   which are owned. It is bounded, nobody waits for its reader, and of an exchange that it told of it tells the close.
 
 mod channel;
@@ -26,7 +26,7 @@ use crate::{Data, End, Failure, Finish, RequestClose, RequestHead, ResponseHead,
 ///
 /// Observers compose: a tuple of up to eight calls its members in order on the way in and in reverse for response,
 /// finish and close; `Option`, `Arc`, `Box` and [`BoxObserver`] work as one expects, and `()` observes nothing. For a
-/// few closures there is [`Hooks`], for other tasks [`channel`].
+/// few closures there is [`Hooks`], for other tasks [`channel()`].
 ///
 /// ```
 /// use tower_lifecycle::{Listener, Observer, RequestHead, Summary};
