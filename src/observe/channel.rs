@@ -178,7 +178,7 @@ impl Observer for ChannelObserver {
     }
 }
 
-/// Sends, and so wakes the reader by a waker that may be anybody's: were its panic the hook's, the close would go with it.
+/// Sends, and so wakes the reader by a waker that may be anybody's. Its panic is not the hook's, and costs no close.
 fn send(permit: Permit<'_, Event>, event: Event) {
     shield(|| permit.send(event));
 }
@@ -200,7 +200,8 @@ impl Sink for Place {
     fn put(&mut self, kind: EventKind) {
         // tokio would keep what is sent to a reader who is gone until the last sender is.
         if let (Some(close), false) = (self.close.take(), self.shared.sender.is_closed()) {
-            close.send(Event { exchange: self.exchange, kind });
+            // As in `send`.
+            shield(|| close.send(Event { exchange: self.exchange, kind }));
         }
     }
 
