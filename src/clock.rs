@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+#[cfg(feature = "testing")]
+use crate::testing::ManualClock;
+
 /// The monotonic clock, or a test's own. A read costs some 20 ns, so callers ask only for what somebody wants to see.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
@@ -24,69 +27,14 @@ impl Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
-fn system() -> Instant {
-    Instant::now()
+#[cfg(feature = "testing")]
+impl From<ManualClock> for Clock {
+    fn from(manual: ManualClock) -> Self {
+        Self { manual: Some(manual) }
+    }
 }
 
-#[cfg(feature = "testing")]
-pub use self::manual::ManualClock;
-
-#[cfg(feature = "testing")]
-mod manual {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicU64, Ordering},
-        },
-        time::{Duration, Instant},
-    };
-
-    use super::{Clock, system};
-
-    /// A clock that stands still until it is told to advance, for tests that are exact about times.
-    ///
-    /// Clones show the same time. A layer is given one by
-    /// [`LifecycleLayer::with_clock`](crate::LifecycleLayer::with_clock).
-    #[derive(Clone, Debug)]
-    pub struct ManualClock(Arc<Shown>);
-
-    #[derive(Debug)]
-    struct Shown {
-        start: Instant,
-        nanos: AtomicU64,
-    }
-
-    impl ManualClock {
-        /// A clock of its own.
-        pub fn new() -> Self {
-            Self(Arc::new(Shown { start: system(), nanos: AtomicU64::new(0) }))
-        }
-
-        /// Its time.
-        pub fn now(&self) -> Instant {
-            self.0.start + Duration::from_nanos(self.0.nanos.load(Ordering::Relaxed))
-        }
-
-        /// Lets time pass. Nobody is woken by it.
-        ///
-        /// # Panics
-        /// After 584 years.
-        pub fn advance(&self, time: Duration) {
-            let nanos = u64::try_from(time.as_nanos()).expect("a test takes less than 584 years");
-            self.0.nanos.fetch_add(nanos, Ordering::Relaxed);
-        }
-    }
-
-    impl Default for ManualClock {
-        fn default() -> Self {
-            Self::new()
-        }
-    }
-
-    impl From<ManualClock> for Clock {
-        fn from(manual: ManualClock) -> Self {
-            Self { manual: Some(manual) }
-        }
-    }
+#[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
+pub(crate) fn system() -> Instant {
+    Instant::now()
 }

@@ -59,13 +59,14 @@ pub struct OpenExchange {
 struct Ledger {
     begun: u64,
     closed: u64,
-    open: BTreeMap<ExchangeId, OpenExchange>,
+    /// By how many had begun: where layers join, two listeners hear of an exchange with the same id.
+    open: BTreeMap<u64, OpenExchange>,
 }
 
 /// The leak check's state for one exchange.
 struct Watch {
     book: Book<Ledger>,
-    id: ExchangeId,
+    key: u64,
 }
 
 impl LeakCheck {
@@ -143,18 +144,19 @@ impl Observer for LeakCheck {
     }
 
     fn begin(&self, head: &RequestHead<'_>) -> Option<Self::State> {
-        let id = head.id();
         let open = OpenExchange {
-            id,
+            id: head.id(),
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
             stage: Stage::Request,
         };
+        let mut key = 0;
         self.book.write(|ledger| {
             ledger.begun += 1;
-            ledger.open.insert(id, open);
+            key = ledger.begun;
+            ledger.open.insert(key, open);
         });
-        Some(Box::new(Watch { book: self.book.clone(), id }))
+        Some(Box::new(Watch { book: self.book.clone(), key }))
     }
 }
 
@@ -168,7 +170,7 @@ impl Watch {
     fn reach(&self, stage: Stage) {
         self.book.write(|ledger| {
             ledger.closed += u64::from(stage == Stage::Done);
-            if let Some(open) = ledger.open.get_mut(&self.id) {
+            if let Some(open) = ledger.open.get_mut(&self.key) {
                 // A request body that is read on after the head does not bring the handler back.
                 if open.stage != Stage::Response || stage != Stage::Handler {
                     open.stage = stage;
@@ -196,8 +198,8 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.book.write(|ledger| {
             // Dropped without a close, it stays and is reported.
-            if ledger.open.get(&self.id).is_some_and(|open| open.stage == Stage::Done) {
-                ledger.open.remove(&self.id);
+            if ledger.open.get(&self.key).is_some_and(|open| open.stage == Stage::Done) {
+                ledger.open.remove(&self.key);
             }
         });
     }

@@ -130,6 +130,7 @@
 mod body;
 mod book;
 mod client;
+mod clock;
 mod grammar;
 mod leak;
 mod recorder;
@@ -139,9 +140,9 @@ mod script;
 pub use self::{
     body::{BoxError, Broken, MockBody, Probe},
     client::{Client, Http2Frame, Leaver, Phase, Way},
+    clock::ManualClock,
     leak::{LeakCheck, OpenExchange},
     recorder::Recorder,
     recording::Recording,
     script::{EndClaim, HintClaim, PANIC, Step},
 };
-pub use crate::clock::ManualClock;
