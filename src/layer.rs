@@ -96,7 +96,8 @@ impl<O: Observer> LifecycleLayer<O> {
     /// Calls `on_panic` for each panic of an observer that was caught, in the thread and at the time of the panic.
     ///
     /// The panic hook of the process has run before. A panic of `on_panic` itself is caught and forgotten. The effect
-    /// of a panic is that the observer hears no more of that exchange.
+    /// of a panic is that the observer hears no more of that exchange. The callbacks of handles are counted too, and silence
+    /// nobody.
     pub fn on_observer_panic(
         self,
         on_panic: impl Fn(&ObserverPanic<'_>) + Send + Sync + 'static,

@@ -129,7 +129,8 @@
 //! layer has handles ([`with_handle`](LifecycleLayer::with_handle)), an inner one of the same role joins its exchange instead:
 //! there is one exchange with one id and one verdict, both observers hear of the outermost view of it, and the inner layer
 //! wraps nothing. What the inner observer has missed of the request is told to it right after its `begin`. The order is that of
-//! a tuple: outer before inner on the way in, inner before outer for response, finish and close. An exchange that has
+//! a tuple: outer before inner on the way in, inner before outer for response, finish and close. What lies between the two is
+//! part of the exchange: if it answers a service's error with a 500, both hear of a complete 500. An exchange that has
 //! answered cannot be joined (whoever joins while another thread answers hears of the response nothing but the close), and no layer joins the same one twice: a retry between the two makes exchanges of the later
 //! attempts. [`standalone`](LifecycleLayer::standalone) keeps an inner layer apart, as one inside a retry
 //! wants to be. Errors are read by the outer layer, which has to know their types.
@@ -140,7 +141,7 @@
 //! ([`LifecycleLayer::on_observer_panic`]); under `panic = "abort"` nothing can be caught. The hooks of one exchange never
 //! run at the same time. Nobody waits for a hook: whoever has a fact to report while a hook runs leaves it to the thread
 //! that runs the hook, which then also runs the hooks of that fact: a slow hook delays its own exchange, whichever side of
-//! it reports. Times are read only if [`Interest::MARKS`] asks for them.
+//! it reports. Times are read only if [`Interest::MARKS`] asks for them, or a handle may.
 //!
 //! # Where it differs from Node
 //!
@@ -181,7 +182,7 @@ pub mod testing;
 
 pub use self::{
     body::{RequestBody, ResponseBody},
-    classify::{Class, Classifier},
+    classify::{Class, Classifier, FailureClass},
     close::{Close, Evidence, Initiator, Reason, Stage},
     event::{
         Data, Disconnect, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose,

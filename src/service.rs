@@ -102,11 +102,11 @@ impl<S, O: Observer> Lifecycle<S, O> {
         let head = self.head(&id, request);
         let observed = !interest.is_empty();
         let listener = observed.then(|| Guarded::begin(&*self.settings.observer, interest, &head));
-        let listener = match listener.flatten() {
-            None if handles => Guarded::silent(head.panics),
-            listener => listener?,
+        let (listener, all) = match listener.flatten() {
+            None if handles => (Guarded::silent(head.panics), Interest::MARKS),
+            listener => (listener?, all),
         };
-        let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
+        let uri = all.contains(Interest::URI).then(|| head.uri.clone());
         let summary = Summary::begin(&head, uri, Marks::start(began));
         let outside = Outside::new(role, all, errors.clone(), clock.clone(), began, live);
         Some(Exchange::begin(outside, summary, listener))

@@ -1353,6 +1353,20 @@ fn observers_compose_as_tuples_options_arcs_and_boxes() {
 }
 
 #[test]
+fn closures_are_told_of_waits_if_they_ask() {
+    for (interest, told) in [(Interest::NONE, false), (Interest::WAITS, true)] {
+        let waits = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&waits);
+        let hooks = Hooks::new().on_close(move |summary| {
+            let wait = summary.request.wait().and(summary.response.wait());
+            counts.fetch_add(usize::from(wait.is_some()), Ordering::Relaxed);
+        });
+        ordinary(&LifecycleLayer::new(hooks.with_interest(interest)));
+        assert_eq!(waits.load(Ordering::Relaxed), usize::from(told));
+    }
+}
+
+#[test]
 fn closures_hear_what_they_asked_for() {
     let log = Log::default();
     let (close, data) = (Arc::clone(&log), Arc::clone(&log));

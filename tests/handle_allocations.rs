@@ -155,7 +155,8 @@ fn looking_and_cloning_allocate_nothing() {
     let layer = LifecycleLayer::new(()).with_handle();
     let looks = |handle: Option<&ExchangeHandle>| {
         let handle = handle.unwrap().clone();
-        let _ = (handle.id(), handle.stage(), handle.request(), handle.response());
+        let _ =
+            (handle.id(), handle.stage(), handle.request_progress(), handle.response_progress());
         let _ = (handle.close_reason(), handle.disconnect_watch());
     };
     assert_eq!(exchange(&layer, looks), exchange(&layer, nothing));

@@ -486,7 +486,12 @@ fn run(case: &Case) {
             let handle = request.extensions().get::<ExchangeHandle>().expect("a handle").clone();
             world.handle.replace(Some(handle.clone()));
             let (looks, at_close) = (handle.clone(), Arc::clone(&at_close));
-            let look = move |_| at_close.lock().unwrap().push((looks.request(), looks.response()));
+            let look = move |_| {
+                at_close
+                    .lock()
+                    .unwrap()
+                    .push((looks.request_progress(), looks.response_progress()));
+            };
             handle.on_close(look).expect("the first").keep();
             between(request, Rc::clone(&joined), Rc::clone(&case), Rc::clone(&world))
         }))
@@ -517,7 +522,10 @@ fn run(case: &Case) {
     world.registered.borrow_mut().clear();
     assert_eq!((hooks(&outer), hooks(&inner)), heard, "nothing after the close");
     let handle = world.handle.borrow().clone().expect("called");
-    assert_eq!(*progress.lock().unwrap(), [(handle.request(), handle.response())]);
+    assert_eq!(
+        *progress.lock().unwrap(),
+        [(handle.request_progress(), handle.response_progress())]
+    );
     assert_eq!((outer.exchanges().len(), world.log.lock().unwrap().len()), before);
 }
 
@@ -550,7 +558,7 @@ fn check(
         assert_eq!((&outer.request, &outer.response), (&inner.request, &inner.response));
         assert_eq!(outer.marks, inner.marks);
     }
-    let counted = (handle.request(), handle.response());
+    let counted = (handle.request_progress(), handle.response_progress());
     assert_eq!(
         at_close,
         [counted],

@@ -81,7 +81,7 @@ fn a_handle_kept_for_ever_keeps_no_connection_open() {
         for handle in kept {
             assert_eq!(handle.closed().await.reason, Reason::Complete);
             assert_eq!(handle.finished().await, Some(Finish::Released));
-            assert_eq!(handle.response().bytes, 5);
+            assert_eq!(handle.response_progress().bytes, 5);
         }
     });
 }
@@ -292,10 +292,10 @@ fn a_client_has_a_handle_of_what_it_sends() {
         let response = client.call(request).await.unwrap();
         let handle = kept.lock().unwrap()[0].clone();
         assert_eq!(handle.stage(), Stage::Response);
-        assert_eq!(handle.request().bytes, 5);
+        assert_eq!(handle.request_progress().bytes, 5);
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
         assert_eq!(handle.closed().await.reason, Reason::Complete);
-        assert_eq!((handle.response().bytes, handle.finished().await), (5, None));
+        assert_eq!((handle.response_progress().bytes, handle.finished().await), (5, None));
         drop(client);
         // The handle keeps nothing of the connection, so that it ends.
         connection.await.unwrap().unwrap();

@@ -12,7 +12,7 @@ use super::{
     report::{Direction, Queued, Report},
     summary::Summary,
 };
-use crate::{Data, Finish, Interest, Listener, RequestClose, ResponseHead};
+use crate::{Data, Finish, Interest, Listener, ResponseHead};
 
 pub(super) struct Core<L> {
     machine: Machine,
@@ -73,9 +73,9 @@ impl<L: Listener> Core<L> {
         }
     }
 
+    /// In the order of the hooks, each with what the summary is to remember of it.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "there is one caller")]
-    /// In the order of the hooks, each with what the summary is to remember of it.
     fn call(&mut self, calls: Calls, outside: &Outside, report: &Report<'_>, at: Option<Instant>) {
         let Self { machine, summary, listeners } = self;
         let Report { fact, status, headers, error } = *report;
@@ -170,17 +170,12 @@ impl<L: Listener> Core<L> {
         if passed.frames > 0 {
             listener.on_request_data(passed);
         }
-        match machine.request_close() {
-            Some(RequestClose::Complete) => {
-                let trailers = summary.request.trailers.as_deref();
-                listener.on_request_end(&summary.request.ended(trailers));
-            }
-            Some(RequestClose::Failed) => {
-                if let Some(failure) = machine.failure() {
-                    listener.on_request_error(&summary.request.failed(failure.reason, None));
-                }
-            }
-            _ => {}
+        if summary.request.complete {
+            let trailers = summary.request.trailers.as_deref();
+            listener.on_request_end(&summary.request.ended(trailers));
+        }
+        if let Some(reason) = machine.request_failure() {
+            listener.on_request_error(&summary.request.failed(reason, None));
         }
         if let Some(how) = machine.request_close() {
             listener.on_request_close(how);

@@ -1,10 +1,12 @@
 //! What an exchange is called.
 
 use std::{
-    cell::Cell,
     fmt,
     num::NonZeroU64,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Names an exchange: a number that is unique in this process, in the order in which they were asked for.
@@ -16,7 +18,7 @@ pub struct ExchangeId(NonZeroU64);
 
 /// An id that is made when it is asked for.
 #[derive(Debug, Default)]
-pub(crate) struct LazyId(Cell<Option<ExchangeId>>);
+pub(crate) struct LazyId(OnceLock<ExchangeId>);
 
 impl ExchangeId {
     fn next() -> Self {
@@ -39,18 +41,16 @@ impl fmt::Display for ExchangeId {
 
 impl LazyId {
     pub(crate) fn get(&self) -> ExchangeId {
-        let id = self.0.get().unwrap_or_else(ExchangeId::next);
-        self.0.set(Some(id));
-        id
+        *self.0.get_or_init(ExchangeId::next)
     }
 
     pub(crate) fn asked(&self) -> Option<ExchangeId> {
-        self.0.get()
+        self.0.get().copied()
     }
 }
 
 impl From<ExchangeId> for LazyId {
     fn from(id: ExchangeId) -> Self {
-        Self(Cell::new(Some(id)))
+        Self(id.into())
     }
 }

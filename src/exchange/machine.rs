@@ -70,6 +70,8 @@ enum Response {
 pub(crate) struct Machine {
     role: Role,
     request: Option<RequestClose>,
+    /// Why the request failed, if it did.
+    request_failure: Option<Reason>,
     response: Response,
     /// Where the exchange was when its future was about to be dropped.
     stage_at_drop: Option<Stage>,
@@ -87,6 +89,7 @@ impl Machine {
         Self {
             role,
             request: None,
+            request_failure: None,
             response: Response::Waiting,
             stage_at_drop: None,
             stage_at_unwind: None,
@@ -115,9 +118,9 @@ impl Machine {
         self.verdict.filter(|_| self.response == Response::Over)
     }
 
-    /// What has failed first, if something has.
-    pub(crate) fn failure(&self) -> Option<Close> {
-        self.verdict.filter(|verdict| !verdict.reason.is_complete())
+    /// Why the request failed, if it did.
+    pub(crate) fn request_failure(&self) -> Option<Reason> {
+        self.request_failure
     }
 
     pub(crate) fn has_answered(&self) -> bool {
@@ -137,6 +140,7 @@ impl Machine {
             }
             Fact::RequestError(cause) if self.request.is_none() => {
                 self.fail(cause);
+                self.request_failure = Some(cause.reason);
                 Calls::REQUEST_ERROR | self.close_request(RequestClose::Failed)
             }
             Fact::RequestDropped { read, unwinding } if self.request.is_none() => {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -30,7 +30,7 @@ pub(crate) struct Outside {
     errors: ErrorTypes,
     clock: Clock,
     /// Of all who listen. It grows when somebody joins.
-    interest: AtomicU16,
+    interest: AtomicU32,
     /// When it began, if somebody wants to know.
     began: Option<Instant>,
     request: Flow,
@@ -62,7 +62,7 @@ impl Outside {
             role,
             errors,
             clock,
-            interest: AtomicU16::new(interest.bits()),
+            interest: AtomicU32::new(interest.bits()),
             began,
             request: Flow::default(),
             response: Flow::default(),

@@ -121,12 +121,12 @@ impl ExchangeHandle {
     }
 
     /// What of the request body has left for the handler, until the close.
-    pub fn request(&self) -> Progress {
+    pub fn request_progress(&self) -> Progress {
         self.0.passed(Direction::Request).into()
     }
 
     /// What of the response body has left for the server.
-    pub fn response(&self) -> Progress {
+    pub fn response_progress(&self) -> Progress {
         self.0.passed(Direction::Response).into()
     }
 

@@ -21,41 +21,60 @@ macro_rules! hooks {
         ///     println!("{} {:?}: {}", summary.method, summary.uri, summary.close);
         /// }));
         /// ```
-        #[derive(Default)]
         pub struct Hooks(Arc<Closures>);
 
         /// The state of [`Hooks`] for one exchange: its closures, shared.
         #[derive(Debug)]
         pub struct HooksState(Arc<Closures>);
 
-        #[derive(Default)]
         struct Closures {
+            more: Interest,
             $($hook: Option<Box<dyn Fn($argument) + Send + Sync>>,)+
         }
 
         impl Hooks {
             /// Without a closure, which observes nothing.
             pub fn new() -> Self {
-                Self::default()
+                Self(Arc::new(Closures {
+                    more: Interest::NONE,
+                    $($hook: None,)+
+                }))
+            }
+
+            /// Asks for more than the closures do, such as [`Interest::WAITS`] for what `on_close` is handed.
+            ///
+            /// # Panics
+            /// While a [`HooksState`] of it is alive. A `Hooks` that no layer has yet has none.
+            pub fn with_interest(mut self, more: Interest) -> Self {
+                self.closures().more |= more;
+                self
+            }
+
+            fn closures(&mut self) -> &mut Closures {
+                Arc::get_mut(&mut self.0).expect("shared only by states, which a layer makes")
             }
 
             $(
                 $(#[$doc])*
                 #[doc = concat!("\n\nCalled when [`Listener::", stringify!($hook), "`] is; a second closure replaces the first.\n\n# Panics\nWhile a [`HooksState`] of it is alive. A `Hooks` that no layer has yet has none.")]
                 pub fn $hook(mut self, hook: impl Fn($argument) + Send + Sync + 'static) -> Self {
-                    let closures = Arc::get_mut(&mut self.0);
-                    closures.expect("shared only by states, which a layer makes").$hook =
-                        Some(Box::new(hook));
+                    self.closures().$hook = Some(Box::new(hook));
                     self
                 }
             )+
+        }
+
+        impl Default for Hooks {
+            fn default() -> Self {
+                Self::new()
+            }
         }
 
         impl Observer for Hooks {
             type State = HooksState;
 
             fn interest(&self) -> Interest {
-                let mut interest = Interest::NONE;
+                let mut interest = self.0.more;
                 $(if self.0.$hook.is_some() { interest |= $interest; })+
                 interest
             }

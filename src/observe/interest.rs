@@ -14,7 +14,7 @@ use std::{fmt, ops};
 /// assert!(!interest.contains(Interest::RESPONSE_DATA));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Interest(u16);
+pub struct Interest(u32);
 
 macro_rules! interests {
     ($($(#[$doc:meta])* $name:ident = $bit:literal;)+) => {
@@ -71,15 +71,15 @@ impl Interest {
     pub const DATA: Self = Self(Self::REQUEST_DATA.0 | Self::RESPONSE_DATA.0);
 
     /// Not an observer's: frames are counted for handles.
-    pub(crate) const SHOWN: Self = Self(1 << 15);
+    pub(crate) const SHOWN: Self = Self(1 << 31);
     /// What makes a frame more work than to count it, or to call its hook.
     pub(crate) const BY_FRAME: Self = Self(Self::MARKS.0 | Self::WAITS.0 | Self::SHOWN.0);
 
-    pub(crate) const fn bits(self) -> u16 {
+    pub(crate) const fn bits(self) -> u32 {
         self.0
     }
 
-    pub(crate) const fn from_bits(bits: u16) -> Self {
+    pub(crate) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 

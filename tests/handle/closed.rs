@@ -312,7 +312,7 @@ fn a_waker_may_use_the_handle() {
             }),
         ];
         let waker = waker(move || {
-            let _ = (uses.stage(), uses.id(), uses.request(), uses.mark("woken"));
+            let _ = (uses.stage(), uses.id(), uses.request_progress(), uses.mark("woken"));
             let _ = uses.on_close(|_| ());
             let ready = at_once(uses.closed()).is_some();
             assert_eq!(ready, uses.close_reason().is_some());

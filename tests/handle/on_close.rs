@@ -362,7 +362,12 @@ fn a_hook_may_use_the_handle_in_every_way() {
             let spy = Spy::new(move |at| {
                 let handle = uses.lock().unwrap().clone();
                 if let (true, Some(handle)) = (at == hook, handle) {
-                    let _ = (handle.stage(), handle.request(), handle.response(), handle.id());
+                    let _ = (
+                        handle.stage(),
+                        handle.request_progress(),
+                        handle.response_progress(),
+                        handle.id(),
+                    );
                     assert_eq!(handle.close_reason(), at_once(handle.closed()));
                     let _ = (at_once(handle.finished()), at_once(handle.disconnected()));
                     handle.mark("in a hook");
@@ -402,7 +407,10 @@ fn an_observer_may_use_the_handle_in_begin() {
             assert_eq!(handle.stage(), Stage::Request);
             assert_eq!(handle.close_reason(), None);
             assert_eq!(at_once(handle.closed()), None);
-            assert_eq!((handle.request().bytes, handle.response().frames), (0, 0));
+            assert_eq!(
+                (handle.request_progress().bytes, handle.response_progress().frames),
+                (0, 0)
+            );
             let called = Arc::clone(&self.0);
             let count = counting(&called);
             handle.on_close(count).unwrap().keep();

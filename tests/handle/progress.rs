@@ -64,16 +64,28 @@ fn the_counters_are_right_whoever_is_interested_in_data() {
     fn run<O: Observer>(layer: &LifecycleLayer<O>) {
         let mut open = Open::new(layer);
         let handle = open.handle.clone();
-        assert_eq!((of(handle.request()), of(handle.response())), ((0, 0), (0, 0)));
+        assert_eq!(
+            (of(handle.request_progress()), of(handle.response_progress())),
+            ((0, 0), (0, 0))
+        );
         assert!(poll_body(open.upload.as_mut().unwrap()).is_ready());
-        assert_eq!(of(handle.request()), (3, 1));
+        assert_eq!(of(handle.request_progress()), (3, 1));
         read(open.upload.take().unwrap()).unwrap();
-        assert_eq!((of(handle.request()), of(handle.response())), ((6, 2), (0, 0)));
+        assert_eq!(
+            (of(handle.request_progress()), of(handle.response_progress())),
+            ((6, 2), (0, 0))
+        );
         open.answer(Ok(two_frames()));
         assert!(poll_body(open.response.as_mut().unwrap()).is_ready());
-        assert_eq!((of(handle.request()), of(handle.response())), ((6, 2), (3, 1)));
+        assert_eq!(
+            (of(handle.request_progress()), of(handle.response_progress())),
+            ((6, 2), (3, 1))
+        );
         open.complete();
-        assert_eq!((of(handle.request()), of(handle.response())), ((6, 2), (6, 2)));
+        assert_eq!(
+            (of(handle.request_progress()), of(handle.response_progress())),
+            ((6, 2), (6, 2))
+        );
     }
     run(&unobserved());
     let interests = [
@@ -106,7 +118,7 @@ fn the_counters_equal_the_summary_though_a_task_reads_on_after_the_close() {
         let summary = recorder.exchanges()[0].summary().cloned().expect("closed");
         assert_eq!(summary.request_close, RequestClose::Detached);
         read(open.upload.take().unwrap()).unwrap();
-        let request = open.handle.request();
+        let request = open.handle.request_progress();
         assert_eq!(
             (request.bytes, request.frames),
             (summary.request.bytes, summary.request.frames),
@@ -131,7 +143,10 @@ fn the_counters_equal_the_summary_though_a_task_reads_on_while_on_close_runs() {
     open.answer(Ok(two_frames()));
     let handle = open.complete();
     let request = recorder.only().summary().unwrap().request.clone();
-    assert_eq!((handle.request().bytes, handle.request().frames), (request.bytes, request.frames));
+    assert_eq!(
+        (handle.request_progress().bytes, handle.request_progress().frames),
+        (request.bytes, request.frames)
+    );
 }
 
 #[test]
@@ -141,7 +156,10 @@ fn the_counters_of_a_failed_transfer_are_kept() {
     let mut open = Open::with(&observed(&recorder), posting(body));
     assert!(read(open.upload.take().unwrap()).is_err());
     open.answer(Err(Broken.into()));
-    assert_eq!((open.handle.request().bytes, open.handle.request().frames), (3, 1));
+    assert_eq!(
+        (open.handle.request_progress().bytes, open.handle.request_progress().frames),
+        (3, 1)
+    );
     assert_eq!(recorder.only().summary().unwrap().request.bytes, 3);
 }
 
@@ -160,15 +178,15 @@ fn in_a_hook_the_counters_are_never_behind_what_was_told() {
     impl Listener for Looking {
         fn on_request_data(&mut self, data: tower_lifecycle::Data) {
             self.1 += data.bytes;
-            assert_eq!(self.0.request().bytes, self.1);
+            assert_eq!(self.0.request_progress().bytes, self.1);
         }
         fn on_response_data(&mut self, data: tower_lifecycle::Data) {
             self.2 += data.bytes;
-            assert_eq!(self.0.response().bytes, self.2);
+            assert_eq!(self.0.response_progress().bytes, self.2);
         }
         fn on_close(&mut self, summary: &Summary) {
-            assert_eq!(self.0.request().bytes, summary.request.bytes);
-            assert_eq!(self.0.response().frames, summary.response.frames);
+            assert_eq!(self.0.request_progress().bytes, summary.request.bytes);
+            assert_eq!(self.0.response_progress().frames, summary.response.frames);
         }
     }
     let layer = LifecycleLayer::new(Looks).with_handle();
@@ -210,7 +228,7 @@ fn whoever_looks_sees_a_stage_and_counters_that_only_go_on() {
         let (mut stage, mut bytes) = (0, 0);
         loop {
             let closed = looks.close_reason().is_some();
-            let (now_at, now_bytes) = (rank(looks.stage()), looks.response().bytes);
+            let (now_at, now_bytes) = (rank(looks.stage()), looks.response_progress().bytes);
             assert!(now_at >= stage && now_bytes >= bytes);
             assert!(!closed || now_at == 4, "done once there is a verdict");
             (stage, bytes) = (now_at, now_bytes);
@@ -223,8 +241,8 @@ fn whoever_looks_sees_a_stage_and_counters_that_only_go_on() {
             thread.join().unwrap();
         }
         let summary = recorder.only().summary().unwrap().clone();
-        assert_eq!(handle.response().bytes, summary.response.bytes);
-        assert!(handle.request().bytes >= summary.request.bytes);
+        assert_eq!(handle.response_progress().bytes, summary.response.bytes);
+        assert!(handle.request_progress().bytes >= summary.request.bytes);
         assert_eq!(handle.close_reason(), Some(summary.close));
     }
 }
