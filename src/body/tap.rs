@@ -55,23 +55,21 @@ type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error
 impl Tap {
     #[inline]
     pub(crate) fn new(link: Link, direction: Direction, framing: Framing) -> Self {
-        let mut open = Open {
+        let wanted = link.outside().wanted();
+        Self(Some(Open {
             link,
             seen: 0,
             framing,
             direction,
-            wanted: Interest::NONE,
-            heard: false,
-            by_frame: false,
+            heard: direction.is_heard(wanted),
+            by_frame: wanted.intersects(Interest::BY_FRAME),
+            attentive: wanted.intersects(Interest::WAITS | Interest::SHOWN),
+            wanted,
             polled: false,
-            attentive: false,
             asking: false,
             read: false,
             inside: false,
-        };
-        open.listen(open.link.outside().wanted());
-        open.attentive = open.wanted.intersects(Interest::WAITS | Interest::SHOWN);
-        Self(Some(open))
+        }))
     }
 
     /// Polls `body` and reports what it yields. After the end of the direction, the same without the report.
@@ -193,22 +191,14 @@ impl Tap {
 }
 
 impl Open {
-    /// What is wanted of each frame, by whoever listens now.
-    #[inline]
-    fn listen(&mut self, wanted: Interest) {
-        self.wanted = wanted;
-        // A layer may join in the middle of a request, and is told what has passed: so that is counted where it joins.
-        let joinable = self.direction == Direction::Request && wanted.contains(Interest::SHOWN);
-        self.heard = joinable || wanted.contains(self.direction.data());
-        self.by_frame = self.wanted.intersects(Interest::BY_FRAME);
-    }
-
     /// Apart, so that the poll of a body in whose waits nobody is interested stays small.
     #[inline(never)]
     fn asked(&mut self) {
         if !self.polled {
             // A layer may have joined since.
-            self.listen(self.link.outside().polled(self.direction));
+            self.wanted = self.link.outside().polled(self.direction);
+            self.heard = self.direction.is_heard(self.wanted);
+            self.by_frame = self.wanted.intersects(Interest::BY_FRAME);
         }
         // Asking once more, while a frame is not ready, is no news.
         self.attentive = false;

@@ -42,11 +42,14 @@ pub(super) struct OwnedReport {
 }
 
 impl Direction {
-    pub(crate) fn data(self) -> Interest {
-        match self {
-            Self::Request => Interest::REQUEST_DATA,
+    /// Whether somebody is to hear of each frame.
+    #[inline]
+    pub(crate) fn is_heard(self, wanted: Interest) -> bool {
+        wanted.intersects(match self {
+            // A layer may join in the middle of a request, and is told what has passed: so that is counted where it joins.
+            Self::Request => Interest::REQUEST_DATA | Interest::SHOWN,
             Self::Response => Interest::RESPONSE_DATA,
-        }
+        })
     }
 
     pub(super) fn first_data(self) -> Mark {
