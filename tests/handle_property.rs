@@ -29,11 +29,12 @@ use tower_lifecycle::{
     Close, EventKind, ExchangeHandle, Finish, Interest, LifecycleLayer, RequestBody, ResponseBody,
     Stage, Summary,
     handle::{OnClose, Progress},
-    testing::{BoxError, Broken, EndClaim, HintClaim, MockBody, Recorder, Recording, Step},
+    testing::{BoxError, Broken, MockBody, Recorder, Recording},
 };
 use tower_service::Service;
 
 use support::{
+    choices::{Choices, Spec},
     panics::{boom, catch, drop_unwinding, quiet},
     polls::{poll_body, poll_once},
     spy::Spy,
@@ -89,14 +90,6 @@ enum Act {
 }
 
 #[derive(Clone, Debug)]
-struct Spec {
-    steps: Vec<Step>,
-    end: EndClaim,
-    hint: HintClaim,
-    content_length: Option<u64>,
-}
-
-#[derive(Clone, Debug)]
 struct Case {
     client: bool,
     version: Version,
@@ -114,40 +107,7 @@ struct Case {
     ops: Vec<Op>,
 }
 
-/// Reads choices from bytes, zero when there are no more: a smaller input is a plainer case.
-struct Choices<'a>(std::slice::Iter<'a, u8>);
-
 impl Choices<'_> {
-    fn below(&mut self, n: u8) -> u8 {
-        self.0.next().copied().unwrap_or(0) % n
-    }
-
-    fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
-        all[usize::from(self.below(u8::try_from(all.len()).expect("few")))].clone()
-    }
-
-    fn spec(&mut self) -> Spec {
-        let steps = (0..self.below(5))
-            .map(|_| match self.below(16) {
-                0..8 => Step::Data(usize::from(self.below(4))),
-                8..11 => Step::Pending,
-                11 => Step::Never,
-                12 => Step::Trailers,
-                13 => Step::Error,
-                14 => Step::End,
-                _ => Step::Panic,
-            })
-            .collect();
-        let (end, hint) = match self.below(8) {
-            0..3 => (EndClaim::Honest, HintClaim::Honest),
-            3..6 => (EndClaim::Never, HintClaim::Unknown),
-            6 => (EndClaim::Flips, HintClaim::Grows),
-            _ => (EndClaim::Honest, HintClaim::Exact(u64::from(self.below(8)))),
-        };
-        let content_length = (self.below(4) == 3).then(|| 1 + u64::from(self.below(6)));
-        Spec { steps, end, hint, content_length }
-    }
-
     fn interest(&mut self) -> Interest {
         self.one_of(&[
             Interest::ALL,
@@ -217,10 +177,8 @@ impl Choices<'_> {
     }
 }
 
-impl Spec {
-    fn body(&self) -> Mock {
-        Mock::new(&self.steps).end(self.end).hint(self.hint)
-    }
+fn made(spec: &Spec) -> Mock {
+    Mock::new(&spec.steps).end(spec.end).hint(spec.hint)
 }
 
 // ===== the world =====
@@ -359,7 +317,7 @@ async fn handler(request: Request<Twice>, case: Rc<Case>, world: Rc<World>) -> O
     let spawn = |body| drop(world.task.replace(Some(body)));
     let done = acts(&case.handler, &mut body, &world, spawn).await;
     done.ok_or(Broken)?;
-    let mut response = Response::new(case.response.body());
+    let mut response = Response::new(made(&case.response));
     *response.status_mut() = case.status;
     if let Some(bytes) = case.response.content_length {
         response.headers_mut().insert(CONTENT_LENGTH, bytes.into());
@@ -497,7 +455,7 @@ fn run(case: &Case) {
         }))
     };
 
-    let mut request = Request::new(case.request.body());
+    let mut request = Request::new(made(&case.request));
     *request.version_mut() = case.version;
     *request.method_mut() = case.method.clone();
     if let Some(bytes) = case.request.content_length {

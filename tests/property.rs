@@ -24,11 +24,12 @@ use tower_layer::Layer;
 use tower_lifecycle::{
     EventKind, Initiator, Interest, LifecycleLayer, Reason, RequestBody, RequestClose,
     ResponseBody, ResponseFuture,
-    testing::{EndClaim, HintClaim, MockBody, Recorder, Recording, Step},
+    testing::{MockBody, Recorder, Recording, Step},
 };
 use tower_service::Service;
 
 use support::{
+    choices::{Choices, Spec},
     panics::{boom, catch, drop_unwinding, quiet},
     polls::NotAnError,
 };
@@ -69,14 +70,6 @@ enum Act {
 }
 
 #[derive(Clone, Debug)]
-struct Spec {
-    steps: Vec<Step>,
-    end: EndClaim,
-    hint: HintClaim,
-    content_length: Option<u64>,
-}
-
-#[derive(Clone, Debug)]
 struct Case {
     client: bool,
     version: Version,
@@ -89,57 +82,7 @@ struct Case {
     ops: Vec<Op>,
 }
 
-/// Reads choices from bytes, zero when there are no more: a smaller input is a plainer case.
-struct Choices<'a>(std::slice::Iter<'a, u8>);
-
 impl Choices<'_> {
-    fn below(&mut self, n: u8) -> u8 {
-        self.0.next().copied().unwrap_or(0) % n
-    }
-
-    fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
-        all[usize::from(self.below(u8::try_from(all.len()).expect("few")))].clone()
-    }
-
-    fn spec(&mut self) -> Spec {
-        let steps = (0..self.below(5))
-            .map(|_| match self.below(16) {
-                0..8 => Step::Data(usize::from(self.below(4))),
-                8..11 => Step::Pending,
-                11 => Step::Never,
-                12 => Step::Trailers,
-                13 => Step::Error,
-                14 => Step::End,
-                _ => Step::Panic,
-            })
-            .collect();
-        let (end, hint) = match self.below(8) {
-            0..3 => (EndClaim::Honest, HintClaim::Honest),
-            3..5 => (EndClaim::Never, HintClaim::Unknown),
-            5 => (EndClaim::Honest, HintClaim::Unknown),
-            _ => (
-                self.one_of(&[
-                    EndClaim::Honest,
-                    EndClaim::Never,
-                    EndClaim::Always,
-                    EndClaim::Flips,
-                ]),
-                match self.below(5) {
-                    0 => HintClaim::Honest,
-                    1 => HintClaim::Unknown,
-                    2 => HintClaim::AtLeast(u64::from(self.below(8))),
-                    3 => HintClaim::Exact(u64::from(self.below(8))),
-                    _ => HintClaim::Grows,
-                },
-            ),
-        };
-        let content_length = match self.below(4) {
-            0..3 => None,
-            _ => Some(1 + u64::from(self.below(6))),
-        };
-        Spec { steps, end, hint, content_length }
-    }
-
     fn case(bytes: &[u8]) -> Case {
         let mut choices = Choices(bytes.iter());
         Case {
@@ -193,10 +136,8 @@ impl Choices<'_> {
     }
 }
 
-impl Spec {
-    fn body(&self) -> Mock {
-        MockBody::new(&self.steps).fails_with(|| NotAnError).end(self.end).hint(self.hint)
-    }
+fn made(spec: &Spec) -> Mock {
+    MockBody::new(&spec.steps).fails_with(|| NotAnError).end(spec.end).hint(spec.hint)
 }
 
 // ===== the model =====
@@ -805,8 +746,8 @@ fn run(case: &Case, interest: Interest) {
         polls: Default::default(),
         task: RefCell::new(None),
     });
-    let mut upload = case.request.body();
-    let mut reply = case.response.body();
+    let mut upload = made(&case.request);
+    let mut reply = made(&case.response);
     let (shadow, reply_shadow) = (upload.clone(), reply.clone());
     let probes = [upload.probe(), reply.probe()];
     let mut service = layer.layer(Handler {
