@@ -130,10 +130,13 @@
 //! there is one exchange with one id and one verdict, both observers hear of the outermost view of it, and the inner layer
 //! wraps nothing. What the inner observer has missed of the request is told to it right after its `begin`. The order is that of
 //! a tuple: outer before inner on the way in, inner before outer for response, finish and close. What lies between the two is
-//! part of the exchange: if it answers a service's error with a 500, both hear of a complete 500. An exchange that has
-//! answered cannot be joined (whoever joins while another thread answers hears of the response nothing but the close), and no layer joins the same one twice: a retry between the two makes exchanges of the later
-//! attempts. [`standalone`](LifecycleLayer::standalone) keeps an inner layer apart, as one inside a retry
-//! wants to be. Errors are read by the outer layer, which has to know their types.
+//! part of the exchange: if it answers a service's error with a 500, both hear of a complete 500. Errors are read by the outer
+//! layer, which has to know their types.
+//!
+//! An exchange that has answered cannot be joined; whoever joins while another thread answers hears of the response nothing
+//! but the close. No layer joins the same exchange twice: a retry between the two makes exchanges of the later attempts, and
+//! the first one reports the whole. [`standalone`](LifecycleLayer::standalone) keeps an inner layer apart, as one inside a
+//! retry wants to be.
 //!
 //! # Panics, threads, time
 //!
