@@ -23,7 +23,7 @@ pub struct Close {
 
 /// Why an exchange is over: a closed set of low cardinality, fit for a metric label.
 ///
-/// Without a connection layer [`TransportFailed`](Self::TransportFailed) and [`Shutdown`](Self::Shutdown) are never
+/// Without a [seam](crate#the-connection) [`TransportFailed`](Self::TransportFailed) and [`Shutdown`](Self::Shutdown) are never
 /// reported, and [`Disconnected`](Self::Disconnected), [`Reset`](Self::Reset) and [`StreamReset`](Self::StreamReset)
 /// only where the error of a body received from the peer says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +67,7 @@ pub enum Stage {
     Handler,
     /// The response head is known, its body is not complete.
     Response,
-    /// The response is complete and not yet handed to the operating system. Only a connection layer can tell.
+    /// The response is complete and not yet handed to the operating system. Only a [seam](crate#the-connection) can tell.
     Flush,
     /// Over.
     Done,
@@ -87,7 +87,7 @@ pub enum Initiator {
 /// How a verdict is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Evidence {
-    /// The transport said so. Only a connection layer can tell.
+    /// The transport said so. Only a [seam](crate#the-connection) can tell.
     Io,
     /// A frame of a body said so: its last one, a reset, or one too few.
     Frame,

@@ -16,7 +16,7 @@ use crate::{
     ResponseBody,
     body::{Framing, RequestLine, Start, Tap},
     close::Evidence,
-    exchange::{Direction, Fact, Link, Report, Role},
+    exchange::{self, Direction, Fact, Link, Report, Role},
 };
 
 pin_project! {
@@ -35,10 +35,7 @@ pin_project! {
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
-            // The request body goes with the inner future, and its end would hide where the exchange was.
-            if let Some(Open { link, .. }) = &this.project().pending.0 {
-                link.report(&Fact::Dropping.into());
-            }
+            this.project().pending.dropping();
         }
     }
 }
@@ -82,7 +79,16 @@ where
             Poll::Ready(result) => result,
             Poll::Pending => {
                 this.pending.inside(false);
-                return Poll::Pending;
+                if !this.pending.is_cancelled(cx) {
+                    return Poll::Pending;
+                }
+                this.pending.dropping();
+                this.inner.set(None);
+                this.pending.cancelled();
+                // Nobody will see it: the connection has been made to fail.
+                let mut nothing = Response::new(ResponseBody::default());
+                *nothing.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                return Poll::Ready(Ok(nothing));
             }
         };
         if this.pending.0.is_some() {
@@ -137,6 +143,27 @@ impl Pending {
         self.0.take().map_or_else(Tap::default, |open| open.responded(start, status, headers))
     }
 
+    /// Looks whether the peer is gone, and the exchange is to be cancelled for it.
+    #[inline]
+    fn is_cancelled(&self, cx: &mut Context<'_>) -> bool {
+        let seated = self.0.as_ref().filter(|open| open.link.outside().seat().is_some());
+        seated.is_some_and(|open| exchange::look(&open.link, false, cx))
+    }
+
+    /// The inner future is about to be dropped, and the request body with it, whose end would hide where the exchange was.
+    fn dropping(&self) {
+        if let Some(Open { link, .. }) = &self.0 {
+            link.report(&Fact::Dropping.into());
+        }
+    }
+
+    #[cold]
+    fn cancelled(&mut self) {
+        if let Some(Open { link, .. }) = self.0.take() {
+            exchange::lost(&link, false);
+        }
+    }
+
     fn failed<E: 'static>(&mut self, error: &E) {
         if let Some(Open { link, .. }) = self.0.take() {
             link.report(&Report::service_error(link.outside().errors().read(error)));
@@ -148,15 +175,16 @@ impl Open {
     fn responded(self, start: Start, status: StatusCode, headers: &HeaderMap) -> Tap {
         let Self { link, .. } = self;
         link.report(&Report::head(status, headers));
-        let end = match start {
+        match start {
             Start::Body(framing) => return Tap::new(link, Direction::Response, framing),
-            Start::Ended => Fact::ResponseEnd(Evidence::Return),
-            Start::Upgraded => Fact::Upgraded,
-            Start::Mismatch => Fact::ResponseError(
-                link.outside().length_mismatch(Direction::Response, Evidence::Return),
-            ),
-        };
-        link.report(&end.into());
+            Start::Ended => exchange::complete(link, Evidence::Return, None, false),
+            Start::Upgraded => exchange::upgraded(link),
+            Start::Mismatch => {
+                let outside = link.outside();
+                let cause = outside.length_mismatch(Direction::Response, Evidence::Return);
+                link.report(&Fact::ResponseError(cause).into());
+            }
+        }
         Tap::default()
     }
 }
@@ -165,8 +193,7 @@ impl Drop for Pending {
     #[inline]
     fn drop(&mut self) {
         if let Some(Open { link, inside, .. }) = self.0.take() {
-            let unwinding = inside || link.outside().unwinds();
-            link.report(&Fact::Dropped { unwinding }.into());
+            exchange::lost(&link, inside || link.outside().unwinds());
         }
     }
 }

@@ -24,10 +24,11 @@ use crate::{
 /// ```
 pub struct LifecycleLayer<O> {
     /// Shared with its services: axum applies the layer of a route anew for each request.
-    settings: Arc<Settings<O>>,
+    pub(crate) settings: Arc<Settings<O>>,
 }
 
 /// What a layer hands to its services.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Settings<O> {
     pub(crate) observer: Arc<O>,
     pub(crate) interest: Interest,
@@ -39,6 +40,15 @@ pub(crate) struct Settings<O> {
     pub(crate) handles: bool,
     /// The exchange of an outer layer is listened to.
     pub(crate) joins: bool,
+    /// The observer is told of connections.
+    pub(crate) tells: bool,
+    /// Each request is given its connection.
+    pub(crate) connections: bool,
+    /// An exchange does not outlive its client.
+    pub(crate) cancels: bool,
+    /// A client that sends no more is not gone.
+    #[cfg(feature = "conn")]
+    pub(crate) half_close: bool,
 }
 
 impl<O: Observer> LifecycleLayer<O> {
@@ -49,8 +59,10 @@ impl<O: Observer> LifecycleLayer<O> {
     /// # Panics
     /// When `observer` does.
     pub fn new(observer: O) -> Self {
+        let interest = observer.interest().completed();
         let settings = Settings {
-            interest: observer.interest().completed(),
+            interest: interest.of_exchanges(),
+            tells: interest.contains(Interest::CONNECTION),
             observer: Arc::new(observer),
             role: Role::Server,
             errors: ErrorTypes::default(),
@@ -58,6 +70,10 @@ impl<O: Observer> LifecycleLayer<O> {
             clock: Clock::default(),
             handles: false,
             joins: true,
+            connections: false,
+            cancels: false,
+            #[cfg(feature = "conn")]
+            half_close: false,
         };
         Self { settings: Arc::new(settings) }
     }
@@ -85,6 +101,35 @@ impl<O: Observer> LifecycleLayer<O> {
     /// layer, to see each attempt.
     pub fn standalone(self) -> Self {
         self.with(|settings| settings.joins = false)
+    }
+
+    /// Puts the [`Connection`](crate::Connection) into the extensions of each request, for handlers and for layers further in
+    /// that do not join. Where there is a seam alone. A layer that observes nothing does so without being told.
+    #[cfg(feature = "conn")]
+    pub fn with_connection(self) -> Self {
+        self.with(|settings| settings.connections = true)
+    }
+
+    /// Drops the inner future, or the response body, as soon as the peer is known to be gone, also where the server does not
+    /// notice: see [`Listener::on_disconnect`](crate::Listener::on_disconnect).
+    ///
+    /// Without it observing is all that is done: the handler goes on, and what it answers to a peer that has closed its side is
+    /// written, flushed and `complete`, because the system takes it. It takes effect where the layer is the service that the server calls (a
+    /// seam), over HTTP/1; over HTTP/2 servers do so by themselves. The connection is made to fail first, so that nothing
+    /// that follows can be taken for the end of an answer: its task ends with an error of kind
+    /// [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted).
+    #[cfg(feature = "conn")]
+    pub fn cancel_on_disconnect(self) -> Self {
+        self.with(|settings| settings.cancels = true)
+    }
+
+    /// Whether a client may close its side of the connection and still wait for the answer. `false` by default, as in hyper:
+    /// a client that sends no more is taken to be gone. Set it as the server's `half_close` is set.
+    ///
+    /// With it a closed side is no disconnect, and once it is closed only a write shows that the client has left for good.
+    #[cfg(feature = "conn")]
+    pub fn half_close(self, allowed: bool) -> Self {
+        self.with(|settings| settings.half_close = allowed)
     }
 
     /// Reads times from a clock that a test advances.
@@ -163,6 +208,11 @@ impl<O> Clone for Settings<O> {
             clock: self.clock.clone(),
             handles: self.handles,
             joins: self.joins,
+            tells: self.tells,
+            connections: self.connections,
+            cancels: self.cancels,
+            #[cfg(feature = "conn")]
+            half_close: self.half_close,
         }
     }
 }

@@ -22,7 +22,8 @@
 //! # When the hooks are called
 //!
 //! ```text
-//! exchange  = begin (request | response)* on_close          the two sides interleave, on_close is last
+//! exchange  = begin (request | response | on_disconnect?)* on_close
+//!                                                           the two sides interleave, on_close is last
 //! request   = on_request_data* (on_request_end | on_request_error)? on_request_close
 //! response  = on_response on_response_data* (on_response_end on_finish? | on_response_error)?
 //!           | on_response_error                             the service failed: there is no head
@@ -42,6 +43,7 @@
 //! │  ├─ on_response_end      ≤ 1 ┐ exclude    complete
 //! │  ├─ on_response_error    ≤ 1 ┘ each other service or body failed, or the length is wrong
 //! │  └─ on_finish            ≤ 1              handed over, after on_response_end
+//! ├─ on_disconnect           ≤ 1              the peer is known to be gone, before on_response_end
 //! └─ on_close                1                over: the summary, with the verdict
 //! ```
 //!
@@ -85,8 +87,13 @@
 //! seen: what a server leaves unread beyond the declared length is not.
 //!
 //! ## `on_finish`
-//! Right after `on_response_end`, with [`Finish::Released`]: the HTTP stack has the last of it. It is never delivery. Not in
-//! the client role.
+//! Right after `on_response_end`, with [`Finish::Released`]: the HTTP stack has the last of it. [Through a seam](#the-connection)
+//! when the operating system has it, with [`Finish::Flushed`]. It is never delivery. Not in the client role.
+//!
+//! ## `on_disconnect`
+//! As soon as it is known that the peer is gone, while the response is not complete: by the error of a body that comes from
+//! it, by the reset of an HTTP/2 stream, and through a seam by the connection itself. It changes nothing by itself. A peer
+//! that leaves once the response is complete leaves as it should.
 //!
 //! ## `on_close`
 //! Exactly once and last, on every path: with the end of the response, an error, a panic, or a drop at any await.
@@ -96,7 +103,7 @@
 //! [`Close`] says what happened, where, by whom, and how that is known; it never claims more than its evidence. A layer
 //! sees a future or a body being dropped and not why: a client that hangs up, a timeout further out and a server that
 //! shuts down look the same, and all are [`unknown`](Reason::Unknown). What is exact: completion, panics, errors,
-//! lengths, and in the client role cancellation.
+//! lengths, and in the client role cancellation. [Through a seam](#the-connection) the connection tells.
 //!
 //! | what is seen | reason | evidence |
 //! |---|---|---|
@@ -116,6 +123,71 @@
 //! about the response's, which is then the one that comes from the peer.
 //!
 //! What an exchange came to, as success, failure or cancellation, is told by a [`Classifier`].
+//!
+//! # The connection
+//!
+//! A layer sees futures and bodies. When bytes have left, why a future was dropped, and that a client is gone while nobody
+//! reads, is known to the connection alone. A *seam* joins the two: it wraps each accepted stream in an `Io`, which records what
+//! passes and changes nothing, and makes the layer the service that the server itself calls.
+//!
+//! For `axum::serve`, with the feature `axum`:
+//!
+#![cfg_attr(feature = "axum", doc = "```no_run")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! # use axum::{Router, routing::get};
+//! # use tokio::net::TcpListener;
+//! # use tower_lifecycle::{Hooks, LifecycleLayer};
+//! # async fn run() -> std::io::Result<()> {
+//! # let app: Router = Router::new().route("/", get(async || "Hello"));
+//! # let listener = TcpListener::bind("127.0.0.1:3000").await?;
+//! let lifecycle = LifecycleLayer::new(Hooks::new().on_close(|summary| println!("{}", summary.close)));
+//! axum::serve(lifecycle.listener(listener), lifecycle.make_service(app)).await
+//! # }
+//! ```
+//!
+//! For an accept loop over hyper there is `LifecycleLayer::connection`, and with the feature `hyper`
+//! `LifecycleLayer::serve_connection` and `Server`, which drive the connection and see a little more. With the feature
+//! `tokio-rustls` all of it works over TLS, by `TlsListener`. Without a seam everything else works.
+//!
+//! ## What is known then
+//!
+//! | | without a seam | HTTP/1 | HTTP/2 | HTTP/2 by `serve_connection` or `Server` |
+//! |---|---|---|---|---|
+//! | `on_finish` | `released` | `flushed` | `released` | `flushed`, where the last frame says that it is the last |
+//! | client gone while the server reads | a drop: `unknown` | `disconnected`, `reset` | the same, `stream_reset` | the same |
+//! | client gone while it does not | – | `on_disconnect`, on Linux | the server always reads | the same |
+//! | timeout further out | `unknown` | `cancelled` | `unknown` | `unknown` |
+//! | server dropped the connection | `unknown` | `shutdown` | `shutdown` | `shutdown` |
+//! | ping without answer | `unknown` | | `shutdown` | `transport_failed` |
+//!
+//! The evidence is then [`Evidence::Io`]. A layer further in, by `Router::layer`, joins the exchange of the seam's layer if that
+//! has [handles](LifecycleLayer::with_handle). On its own it finds the connection in the request if the seam's layer was told
+//! `with_connection`, or observes nothing: then it knows causes and disconnects, and its finish is `released`, because what lies
+//! around it may hold the response back.
+//!
+//! A complete response over HTTP/1 is in [`Stage::Flush`] until the flush. What happens to the peer meanwhile is no
+//! concern, as long as the bytes go; only a write that fails, or the end of the connection, cuts it.
+//!
+//! Over HTTP/2 a stream that was reset, a connection's task that was aborted and a runtime that ends look the same at first. The
+//! verdict waits until the connection has shown that it lives, or has ended: microseconds, and if it shows nothing the exchange is
+//! `unknown`. Over HTTP/2 a response may be released whole and its stream be reset after it: that is `complete`, by `frame`.
+//!
+//! ## Clients that leave while nobody reads
+//!
+//! hyper's HTTP/1 stops reading while a handler runs and there is something unread: a second request that was pipelined, one
+//! stray byte, half a body that the handler does not read, `Expect: 100-continue`. A parked poll is then parked for ever. On Linux a
+//! seam sees such a client leave, without reading and without another descriptor, and says so by `on_disconnect` and
+//! [`ExchangeHandle::disconnected`]. [`ExchangeHandle::disconnect_watch`] says whether it would. With
+//! `cancel_on_disconnect` the handler is dropped.
+//!
+//! A client that shuts down its side and waits is taken to be gone, as by hyper, unless `half_close(true)`.
+//!
+//! ## Connections, and what is more than an exchange
+//!
+//! [`Observer::on_connection_open`] and [`on_connection_close`](Observer::on_connection_close) tell of each connection, with bytes,
+//! exchanges and its own [verdict](ConnectionClose). What fails before there is an exchange is seen there and nowhere else. An
+//! exchange that is [`Upgraded`](Reason::Upgraded) is closed; the connection lives on and is counted, and an
+//! [`UpgradeGuard`] in the task of the socket does the same for HTTP/2.
 //!
 //! # Waits
 //!
@@ -156,12 +228,15 @@
 //!
 //! None is on by default.
 //!
-//! - `axum`: [`ExchangeHandle`] as an extractor.
+//! - `axum`: the seam for `axum::serve`, [`ExchangeHandle`] as an extractor, and `RouteLayer`.
+//! - `conn`: the seam for an accept loop of your own: `LifecycleLayer::connection`. Needs tokio's runtime.
 //! - `detach`: the module `detach`: handlers that outlive their client by a bounded time, and critical sections that run to
 //!   their end. Needs tokio's runtime.
-//! - `hyper`: `LifecycleLayer::hyper_errors`, which reads hyper's and h2's errors, so that an HTTP/2 stream that was reset
-//!   is told from a malformed body. For HTTP/1 [`LifecycleLayer::known_error`] is enough.
+//! - `hyper`: `LifecycleLayer::serve_connection` and `Server` over hyper-util, and `LifecycleLayer::hyper_errors`, which reads
+//!   hyper's and h2's errors, so that an HTTP/2 stream that was reset is told from a malformed body. For HTTP/1
+//!   [`LifecycleLayer::known_error`] is enough.
 //! - `testing`: the module `testing`, a test kit: a recorder, bodies and clients that misbehave, a leak check.
+//! - `tokio-rustls`: `TlsListener`.
 //! - `tokio-util`: `ExchangeHandle::cancellation_token`.
 //! - `full`: all of them.
 
@@ -171,6 +246,15 @@ mod body;
 pub mod classify;
 mod clock;
 mod close;
+#[cfg_attr(
+    not(feature = "hyper"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "each seam uses a part of it, and without one there is none"
+    )
+)]
+pub mod conn;
 #[cfg(feature = "detach")]
 pub mod detach;
 mod event;
@@ -179,14 +263,24 @@ mod future;
 pub mod handle;
 mod layer;
 pub mod observe;
+#[cfg(feature = "conn")]
+pub mod seam;
 mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "axum")]
+pub use self::seam::RouteLayer;
+#[cfg(feature = "hyper")]
+pub use self::seam::{ServeConnection, Server};
 pub use self::{
     body::{RequestBody, ResponseBody},
     classify::{Class, Classifier, FailureClass},
     close::{Close, Evidence, Initiator, Reason, Stage},
+    conn::{
+        Address, Connection, ConnectionClose, ConnectionId, ConnectionReason, ConnectionSummary,
+        Tls, UpgradeGuard, UpgradeSummary,
+    },
     event::{
         Data, Disconnect, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose,
         RequestHead, ResponseHead,
@@ -201,6 +295,7 @@ pub use self::{
     service::Lifecycle,
 };
 
-#[cfg(doctest)]
+// Its seams need the features.
+#[cfg(all(doctest, feature = "axum", feature = "hyper"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -6,14 +6,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    ExchangeHandle, ExchangeId, Interest, Observer, RequestBody, RequestHead, ResponseFuture,
-    Summary,
-    exchange::{Exchange, Join, LayerId, LazyId, Link, Live, Marks, Newcomer, Outside},
+    Connection, ExchangeHandle, ExchangeId, Interest, Observer, RequestBody, RequestHead,
+    ResponseFuture, Summary,
+    conn::Hold,
+    exchange::{
+        Exchange, Join, LayerId, LazyId, Link, Live, Marks, Newcomer, Outside, Place, Role, Seat,
+    },
     future::Pending,
     layer::Settings,
     observe::Guarded,
@@ -24,11 +27,27 @@ use crate::{
 pub struct Lifecycle<S, O> {
     inner: S,
     settings: Arc<Settings<O>>,
+    /// The connection that it serves, where it is the service that the server calls.
+    seam: Option<Seam>,
+}
+
+/// How a service is joined to the connection that it serves.
+#[derive(Clone)]
+pub(crate) struct Seam {
+    hold: Arc<Hold>,
+    /// The buffers of HTTP/2 responses are seen.
+    tracked: bool,
 }
 
 impl<S, O> Lifecycle<S, O> {
     pub(crate) fn new(inner: S, settings: Arc<Settings<O>>) -> Self {
-        Self { inner, settings }
+        Self { inner, settings, seam: None }
+    }
+
+    /// For one connection, whose HTTP/2 buffers may be `tracked`.
+    #[cfg(feature = "conn")]
+    pub(crate) fn serving(self, connection: &Connection, tracked: bool) -> Self {
+        Self { seam: Some(Seam { hold: Hold::new(&connection.0), tracked }), ..self }
     }
 }
 
@@ -86,8 +105,11 @@ impl<S, O: Observer> Lifecycle<S, O> {
     /// `None` when nobody observes this exchange, or an outer layer does it for us.
     #[inline]
     fn begin<B>(&self, request: &mut Request<B>) -> Option<Link> {
-        let Settings { interest, role, handles, ref errors, ref clock, .. } = *self.settings;
-        if interest.is_empty() && !handles {
+        let Settings { interest, role, handles, cancels, ref errors, ref clock, .. } =
+            *self.settings;
+        let keeps = handles || self.seam.is_some() && (cancels || self.settings.tells);
+        let ordinal = self.arrive(keeps || !interest.is_empty(), request);
+        if interest.is_empty() && !keeps {
             return None;
         }
         if let Some((id, outer)) = self.outer(request) {
@@ -95,7 +117,9 @@ impl<S, O: Observer> Lifecycle<S, O> {
             return None;
         }
         let id = LazyId::default();
-        let live = handles.then(|| self.insert_handle(id.get(), request));
+        let place = self.place(ordinal, request);
+        let connection = place.as_ref().map(|place| &place.connection);
+        let live = handles.then(|| self.insert_handle(id.get(), connection, request));
         // Handles can mark.
         let all = if handles { interest | Interest::MARKS } else { interest };
         let began = all.contains(Interest::MARKS).then(|| clock.now());
@@ -103,18 +127,59 @@ impl<S, O: Observer> Lifecycle<S, O> {
         let observed = !interest.is_empty();
         let listener = observed.then(|| Guarded::begin(&*self.settings.observer, interest, &head));
         let (listener, all) = match listener.flatten() {
-            None if handles => (Guarded::silent(head.panics), Interest::MARKS),
+            None if keeps => (Guarded::silent(head.panics), all & Interest::MARKS),
             listener => (listener?, all),
         };
         let uri = all.contains(Interest::URI).then(|| head.uri.clone());
-        let summary = Summary::begin(&head, uri, Marks::start(began));
-        let outside = Outside::new(role, all, errors.clone(), clock.clone(), began, live);
+        let seat = place.map(Seat::take);
+        let summary = Summary::begin(&head, uri, Marks::start(began), seat.as_ref());
+        let outside = Outside::new(role, all, errors.clone(), clock.clone(), began, live, seat);
         Some(Exchange::begin(outside, summary, listener))
     }
 
-    fn insert_handle<B>(&self, id: ExchangeId, request: &mut Request<B>) -> Arc<Live> {
+    /// The server calls: the connection counts its requests, and is handed to whoever is further in and is to know of it.
+    /// Which request it is.
+    #[inline]
+    fn arrive<B>(&self, observes: bool, request: &mut Request<B>) -> Option<u64> {
+        let connection = self.seam.as_ref()?.hold.connection();
+        let ordinal = connection.0.arrive(request.version() == Version::HTTP_2);
+        if self.settings.connections || !observes {
+            request.extensions_mut().insert(connection);
+        }
+        Some(ordinal)
+    }
+
+    /// What is known of the connection under the exchange.
+    #[inline]
+    fn place<B>(&self, ordinal: Option<u64>, request: &Request<B>) -> Option<Place> {
+        if !cfg!(feature = "conn") || self.settings.role == Role::Client {
+            return None;
+        }
+        let Settings { interest, handles, cancels, .. } = *self.settings;
+        let (connection, outermost, tracked) = match &self.seam {
+            Some(Seam { hold, tracked }) => (hold.connection(), true, *tracked),
+            None => (ExchangeHandle::line(request)?, false, false),
+        };
+        Some(Place {
+            connection,
+            ordinal,
+            outermost,
+            tracked,
+            http2: request.version() == Version::HTTP_2,
+            watches: interest.contains(Interest::DISCONNECT) || handles || cancels,
+            cancels,
+        })
+    }
+
+    fn insert_handle<B>(
+        &self,
+        id: ExchangeId,
+        connection: Option<&Connection>,
+        request: &mut Request<B>,
+    ) -> Arc<Live> {
         let Settings { role, ref clock, ref panics, .. } = *self.settings;
-        let live = Live::new(id, role, self.layer_id(), clock.clone(), panics.clone());
+        let connection = connection.cloned();
+        let live = Live::new(id, role, self.layer_id(), clock.clone(), panics.clone(), connection);
         let live = Arc::new(live);
         request.extensions_mut().insert(ExchangeHandle::new(Arc::clone(&live)));
         live
@@ -159,7 +224,8 @@ impl<S, O: Observer> Lifecycle<S, O> {
 
 impl<S: Clone, O> Clone for Lifecycle<S, O> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), settings: Arc::clone(&self.settings) }
+        let Self { inner, settings, seam } = self;
+        Self { inner: inner.clone(), settings: Arc::clone(settings), seam: seam.clone() }
     }
 }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use tower_http::classify::{ClassifiedResponse, ServerErrorsFailureClass};
 use tower_lifecycle::{
-    Data, End, Failure, Finish, Interest, Listener, Observer, RequestClose, RequestHead,
-    ResponseHead, Summary,
+    Data, Disconnect, End, Failure, Finish, Interest, Listener, Observer, RequestClose,
+    RequestHead, ResponseHead, Summary,
 };
 
 /// Counts in plain fields what its interest lets it hear.
@@ -76,6 +76,10 @@ impl Observer for Counting {
 }
 
 impl Listener for Tally {
+    fn on_disconnect(&mut self, _: Disconnect) {
+        self.errors += 1;
+    }
+
     fn on_request_data(&mut self, data: Data) {
         self.frames += data.frames;
         self.bytes += data.bytes;

@@ -10,14 +10,17 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::tap::Tap;
+#[cfg(feature = "hyper")]
+use crate::exchange::Link;
 
 pin_project! {
     /// Response body for [`Lifecycle`](crate::Lifecycle): what the server, or the client's caller, is given.
     ///
     /// Frames, errors and hints are the inner body's own.
     pub struct ResponseBody<B> {
+        // `None` when the exchange was cancelled before there was a response.
         #[pin]
-        inner: B,
+        inner: Option<B>,
         // Declared last, so that it is dropped when the inner body is gone.
         tap: Tap,
     }
@@ -25,14 +28,20 @@ pin_project! {
 
 impl<B> ResponseBody<B> {
     pub(crate) fn new(inner: B, tap: Tap) -> Self {
-        Self { inner, tap }
+        Self { inner: Some(inner), tap }
+    }
+
+    /// The exchange, while the response is not complete.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.tap.link()
     }
 }
 
-/// A body that no exchange observes, for middleware that answers in the service's place.
-impl<B: Default> Default for ResponseBody<B> {
+/// An empty body that no exchange observes, for middleware that answers in the service's place.
+impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
-        Self::new(B::default(), Tap::default())
+        Self { inner: None, tap: Tap::default() }
     }
 }
 
@@ -50,15 +59,16 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        this.tap.poll(this.inner, cx)
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+        this.tap.poll(inner, cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), B::size_hint)
     }
 }
 

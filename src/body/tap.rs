@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Interest,
     close::{Evidence, Initiator, Reason},
-    exchange::{Cause, Direction, Fact, Link, Report},
+    exchange::{self, Cause, Direction, Fact, Link, Report},
 };
 
 /// A body's line to its exchange. `None` once the direction is over, or nobody observes it.
@@ -72,6 +72,12 @@ impl Tap {
         }))
     }
 
+    /// The exchange, while the direction is not over.
+    #[cfg(feature = "hyper")]
+    pub(super) fn link(&self) -> Option<&Link> {
+        Some(&self.0.as_ref()?.link)
+    }
+
     /// Polls `body` and reports what it yields. After the end of the direction, the same without the report.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a call would move each frame once more")]
@@ -87,22 +93,40 @@ impl Tap {
             }
             open.polled = true;
         }
-        let polled = body.as_mut().poll_frame(cx);
+        let mut polled = body.as_mut().poll_frame(cx);
         if self.0.is_some() {
-            self.saw(&polled, &*body);
+            self.saw(&mut polled, &*body, cx);
         }
         polled
     }
 
+    /// Whether the exchange is cancelled, because its client is gone while the body has nothing to give.
+    #[cold]
+    fn waits(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(open) = &mut self.0 else { return false };
+        open.inside = false;
+        let cancelled =
+            open.direction == Direction::Response && exchange::look(&open.link, true, cx);
+        if cancelled {
+            exchange::lost(&open.link, false);
+            self.0 = None;
+        }
+        cancelled
+    }
+
     #[inline(never)]
-    fn saw<B>(&mut self, polled: &Polled<B>, body: &B)
+    fn saw<B>(&mut self, polled: &mut Polled<B>, body: &B, cx: &mut Context<'_>)
     where
         B: Body,
         B::Error: 'static,
     {
         let Some(open) = &mut self.0 else { return };
         match polled {
-            Poll::Pending => open.inside = false,
+            Poll::Pending => {
+                if self.waits(cx) {
+                    *polled = Poll::Ready(None);
+                }
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 let ended = body.is_end_stream();
                 let Some(data) = frame.data_ref() else {
@@ -125,7 +149,7 @@ impl Tap {
     #[inline(never)]
     fn saw_none(&mut self, ended: impl FnOnce() -> bool) {
         let Some(open) = &self.0 else { return };
-        self.over(open.framing.at_none(open.seen, ended), None);
+        self.over(open.framing.at_none(open.seen, ended), None, false);
     }
 
     #[inline(never)]
@@ -135,7 +159,8 @@ impl Tap {
             open.wanted = open.wanted - Interest::WAITS;
             open.data(bytes);
         }
-        self.over(ending, None);
+        // An empty buffer would not tell whether it was sent.
+        self.over(ending, None, bytes > 0);
     }
 
     /// Trailers, or a kind of frame that this version of http-body does not name.
@@ -146,7 +171,7 @@ impl Tap {
         open.read = true;
         if trailers.is_some() || ended {
             let ending = open.framing.at_end(open.seen);
-            return self.over(ending, trailers);
+            return self.over(ending, trailers, false);
         }
         open.delivered();
     }
@@ -160,7 +185,7 @@ impl Tap {
             Direction::Response => Reason::ResponseFailed,
         };
         let cause = if link.outside().is_from_peer(direction) {
-            link.outside().errors().of_peer(error, reason)
+            link.outside().cause_of(error, reason)
         } else {
             Cause { reason, initiator: Initiator::Local, evidence: Evidence::Return }
         };
@@ -168,18 +193,24 @@ impl Tap {
     }
 
     #[inline]
-    fn over(&mut self, ending: Ending, trailers: Option<&HeaderMap>) {
+    fn over(&mut self, ending: Ending, trailers: Option<&HeaderMap>, last_frame: bool) {
         let Some(Open { link, direction, .. }) = &self.0 else { return };
         let direction = *direction;
         let cause = match ending {
-            Ending::Complete => {
-                let end = Report::end(direction, Evidence::Frame, trailers);
-                return self.report_last(&end);
-            }
+            Ending::Complete => return self.complete(Evidence::Frame, trailers, last_frame),
             Ending::Mismatch => link.outside().length_mismatch(direction, Evidence::Frame),
             Ending::Reset => errors::STREAM_RESET,
         };
         self.report_last(&Report::error(direction, cause, None));
+    }
+
+    fn complete(&mut self, evidence: Evidence, trailers: Option<&HeaderMap>, last_frame: bool) {
+        if let Some(Open { link, direction, .. }) = self.0.take() {
+            match direction {
+                Direction::Request => link.report(&Report::request_end(trailers)),
+                Direction::Response => exchange::complete(link, evidence, trailers, last_frame),
+            }
+        }
     }
 
     /// Lets go of the exchange, so that the drop has nothing more to say.
@@ -250,17 +281,20 @@ impl Open {
 
     #[inline(never)]
     fn dropped(self) {
-        let Self { link, direction, inside, .. } = &self;
-        let report = if !inside && self.framing.complete_at_drop(self.seen, self.polled) {
-            // Of a body that yielded nothing only the head said that nothing was to come.
-            let evidence = if self.read { Evidence::Frame } else { Evidence::Return };
-            Report::end(*direction, evidence, None)
-        } else if *direction == Direction::Request {
-            Fact::RequestDropped { read: self.read, unwinding: thread::panicking() }.into()
-        } else {
-            Fact::Dropped { unwinding: *inside || link.outside().unwinds() }.into()
-        };
-        link.report(&report);
+        let complete = !self.inside && self.framing.complete_at_drop(self.seen, self.polled);
+        let Self { link, direction, inside, read, .. } = self;
+        match direction {
+            Direction::Request if complete => link.report(&Report::request_end(None)),
+            Direction::Request => {
+                link.report(&Fact::RequestDropped { read, unwinding: thread::panicking() }.into());
+            }
+            Direction::Response if complete => {
+                // Of a body that yielded nothing only the head said that nothing was to come.
+                let evidence = if read { Evidence::Frame } else { Evidence::Return };
+                exchange::complete(link, evidence, None, false);
+            }
+            Direction::Response => exchange::lost(&link, inside || link.outside().unwinds()),
+        }
     }
 }
 

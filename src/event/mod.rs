@@ -129,7 +129,7 @@ pub enum RequestClose {
 pub struct Disconnect {
     /// [`Disconnected`](Reason::Disconnected), [`Reset`](Reason::Reset) or [`StreamReset`](Reason::StreamReset).
     pub reason: Reason,
-    /// What said so: the error of a body that is received, as long as nothing watches the connection.
+    /// What said so: the connection ([`Evidence::Io`]), or the error of a body that is received.
     pub evidence: Evidence,
 }
 
@@ -137,6 +137,9 @@ pub struct Disconnect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Finish {
+    /// Its last byte was handed to the operating system: a flush of the connection was seen to end after it. It is not
+    /// delivery. Through a seam, for the layer that the server itself calls.
+    Flushed,
     /// The HTTP stack has taken the last of it. Whether and when it reached the operating system is not known.
     Released,
 }
@@ -149,7 +152,7 @@ words! {
         Partial => "partial",
         Detached => "detached",
     }
-    Finish { Released => "released" }
+    Finish { Flushed => "flushed", Released => "released" }
 }
 
 impl fmt::Debug for RequestHead<'_> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
-use super::{Data, End, Failure, Finish, RequestClose, RequestHead, ResponseHead};
+use super::{Data, Disconnect, End, Failure, Finish, RequestClose, RequestHead, ResponseHead};
 use crate::{Close, ExchangeId, Listener, Reason, Summary, Wait, observe::shield};
 
 /// A hook that was called, and of which exchange.
@@ -24,6 +24,8 @@ pub struct Event {
 pub enum EventKind {
     /// `begin`.
     Begin { method: Method, uri: Uri, version: Version },
+    /// `on_disconnect`.
+    Disconnect(Disconnect),
     /// `on_request_data`.
     RequestData(Data),
     /// `on_request_end`.
@@ -122,6 +124,10 @@ impl From<&Failure<'_>> for Failed {
 }
 
 impl<S: Sink> Listener for Teller<S> {
+    fn on_disconnect(&mut self, disconnect: Disconnect) {
+        self.0.offer(|| EventKind::Disconnect(disconnect));
+    }
+
     fn on_request_data(&mut self, data: Data) {
         self.0.offer(|| EventKind::RequestData(data));
     }
@@ -169,6 +175,7 @@ impl fmt::Display for EventKind {
         let trailers = |end: &Ended| if end.trailers.is_some() { "+trailers" } else { "" };
         match self {
             Self::Begin { .. } => f.write_str("begin"),
+            Self::Disconnect(disconnect) => write!(f, "disconnect({})", disconnect.reason),
             Self::RequestData(_) => f.write_str("req.data"),
             Self::RequestEnd(end) => write!(f, "req.end{}", trailers(end)),
             Self::RequestError(failed) => write!(f, "req.error({})", failed.reason),

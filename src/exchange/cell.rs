@@ -11,11 +11,15 @@ use super::{
     gate::Gate,
     join::{Join, Newcomer},
     link::{Cell, Link},
+    machine::Fact,
     outside::Outside,
     report::{Direction, Queued, Report},
     summary::Summary,
 };
-use crate::{Data, Interest, Listener};
+use crate::{
+    Data, Interest, Listener,
+    conn::{Sight, Waiter},
+};
 
 pub(crate) struct Exchange<L> {
     outside: Outside,
@@ -81,6 +85,24 @@ impl<L: Listener> Cell for Exchange<L> {
         core.step(&self.outside, report, at);
         drop(core);
         self.settle();
+    }
+
+    fn waiter(self: Arc<Self>) -> Arc<dyn Waiter> {
+        self
+    }
+}
+
+impl<L: Listener> Waiter for Exchange<L> {
+    fn flushed(&self) {
+        self.report(&Fact::Flushed.into());
+    }
+
+    fn released(&self) {
+        self.report(&Fact::Released.into());
+    }
+
+    fn settled(&self, sight: Option<Sight>) {
+        self.report(&Fact::Settled(sight).into());
     }
 }
 

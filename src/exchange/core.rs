@@ -12,7 +12,7 @@ use super::{
     report::{Direction, Queued, Report},
     summary::Summary,
 };
-use crate::{Data, Finish, Interest, Listener, ResponseHead};
+use crate::{Data, Interest, Listener, ResponseHead};
 
 pub(super) struct Core<L> {
     machine: Machine,
@@ -62,6 +62,9 @@ impl<L: Listener> Core<L> {
         if let Some(live) = outside.live() {
             self.wake(calls, live, report.fact);
         }
+        if let (true, Some(seat)) = (calls.contains(Calls::CLOSE), outside.seat()) {
+            seat.leave(self.summary.close.reason);
+        }
     }
 
     pub(super) fn queued(&mut self, outside: &Outside, queued: Queued) {
@@ -96,9 +99,17 @@ impl<L: Listener> Core<L> {
             summary.close = verdict;
             if let Some(live) = outside.live() {
                 summary.marks.name(live.take_marks());
+                #[cfg(feature = "axum")]
+                {
+                    summary.route = live.route.get().cloned();
+                }
             }
         }
 
+        if let (true, Some(disconnect)) = (calls.contains(Calls::DISCONNECT), machine.disconnect())
+        {
+            listeners.on_disconnect(disconnect);
+        }
         if calls.contains(Calls::REQUEST_END) {
             summary.request.end(headers, keep);
             listeners.on_request_end(&summary.request.ended(headers));
@@ -118,7 +129,7 @@ impl<L: Listener> Core<L> {
             listeners.on_response_error(&summary.response.failed(reason, error));
         }
         if calls.contains(Calls::FINISH) {
-            listeners.on_finish(Finish::Released);
+            listeners.on_finish(fact.finish());
         }
         if calls.contains(Calls::REQUEST_CLOSE) {
             listeners.on_request_close(summary.request_close);
@@ -141,11 +152,12 @@ impl<L: Listener> Core<L> {
 
     /// After the hooks were called, so that whoever is woken finds told what there was to tell.
     fn wake(&self, calls: Calls, live: &Live, fact: Fact) {
-        if let Some(disconnect) = fact.disconnect() {
+        let disconnect = self.machine.disconnect();
+        if let (true, Some(disconnect)) = (calls.contains(Calls::DISCONNECT), disconnect) {
             live.disconnected(disconnect);
         }
         if calls.contains(Calls::FINISH) {
-            live.finished(Finish::Released);
+            live.finished(fact.finish());
         }
         if calls.contains(Calls::CLOSE) {
             let Summary { close, request, response, .. } = &self.summary;
@@ -166,6 +178,9 @@ impl<L: Listener> Core<L> {
         let mut passed = summary.request.passed();
         if machine.request_close().is_none() {
             passed += outside.unheard(Direction::Request);
+        }
+        if let Some(disconnect) = machine.disconnect() {
+            listener.on_disconnect(disconnect);
         }
         if passed.frames > 0 {
             listener.on_request_data(passed);

@@ -9,6 +9,7 @@ use super::{
     outside::Outside,
     report::{Direction, Report},
 };
+use crate::conn::Waiter;
 
 /// One end of a line to an exchange.
 pub(crate) type Link = Arc<dyn Cell>;
@@ -26,4 +27,7 @@ pub(crate) trait Cell: Send + Sync + UnwindSafe + RefUnwindSafe {
     fn first_data(&self, direction: Direction, bytes: u64);
 
     fn report(&self, report: &Report<'_>);
+
+    /// Itself, for a connection to tell it of.
+    fn waiter(self: Arc<Self>) -> Arc<dyn Waiter>;
 }

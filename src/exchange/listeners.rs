@@ -1,6 +1,8 @@
 //! Who listens to one exchange: the layer that made it, and those further in that joined it.
 
-use crate::{Data, End, Failure, Finish, Listener, RequestClose, ResponseHead, Summary};
+use crate::{
+    Data, Disconnect, End, Failure, Finish, Listener, RequestClose, ResponseHead, Summary,
+};
 
 /// In the order of the layers, from the outermost in; for response, finish and close in reverse.
 pub(super) struct Listeners<L> {
@@ -67,6 +69,7 @@ macro_rules! outwards {
 
 impl<L: Listener> Listener for Listeners<L> {
     inwards! {
+        on_disconnect: Disconnect;
         on_request_data: Data;
         on_request_end: &End<'_>;
         on_request_error: &Failure<'_>;

@@ -23,7 +23,7 @@ use super::{
     report::Direction,
 };
 use crate::{
-    Close, Data, Disconnect, Finish, Stage,
+    Close, Connection, Data, Disconnect, Finish, Stage,
     clock::Clock,
     observe::{Panics, shield},
 };
@@ -35,6 +35,10 @@ pub(crate) struct Live {
     maker: LayerId,
     clock: Clock,
     panics: Panics,
+    pub(crate) connection: Option<Connection>,
+    /// The template of the route that was chosen.
+    #[cfg(feature = "axum")]
+    pub(crate) route: OnceLock<Arc<str>>,
     stage: AtomicU8,
     request: Counter,
     response: Counter,
@@ -103,6 +107,7 @@ impl Live {
         maker: LayerId,
         clock: Clock,
         panics: Panics,
+        connection: Option<Connection>,
     ) -> Self {
         Self {
             id,
@@ -110,6 +115,9 @@ impl Live {
             maker,
             clock,
             panics,
+            connection,
+            #[cfg(feature = "axum")]
+            route: OnceLock::new(),
             stage: AtomicU8::new(Stage::Request as u8),
             request: Counter::default(),
             response: Counter::default(),

@@ -6,14 +6,18 @@
 //! 3. In each direction `END` and `ERROR` exclude each other and come out at most once, after all `DATA`.
 //! 4. `RESPONSE` comes out at most once, before anything else of the response but `RESPONSE_ERROR`.
 //! 5. `FINISH` comes out at most once, with or after `RESPONSE_END`, never in the client role.
+//! 6. `DISCONNECT` comes out at most once, and never with or after `RESPONSE_END`.
 //!
-//! The hooks of one step are called in the order of their bits. The facts of a connection (flushed, peer gone, dropped)
-//! will be steps of their own between the end of the response and `CLOSE`; until there is one, the end of the response
-//! side is the end of the exchange.
+//! The hooks of one step are called in the order of their bits. Without a connection the end of the response side is the
+//! end of the exchange. With one, it may wait: for the flush of a complete response, and for the cause of a drop.
 
+mod cause;
+
+pub(crate) use self::cause::{Cause, View};
 use crate::{
-    Disconnect, Interest, RequestClose,
+    Disconnect, Finish, Interest, RequestClose,
     close::{Close, Evidence, Initiator, Reason, Stage},
+    conn::Sight,
 };
 
 /// The side of HTTP that the wrapped service is on.
@@ -21,14 +25,6 @@ use crate::{
 pub(crate) enum Role {
     Server,
     Client,
-}
-
-/// Why a direction failed, and how that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cause {
-    pub(crate) reason: Reason,
-    pub(crate) initiator: Initiator,
-    pub(crate) evidence: Evidence,
 }
 
 /// Something that a wrapper saw.
@@ -46,22 +42,44 @@ pub(crate) enum Fact {
     Head,
     ServiceError,
     ResponseData,
-    ResponseEnd(Evidence),
+    ResponseEnd(Evidence, Outlet),
     /// The response is a head after which the connection speaks another protocol.
-    Upgraded,
+    Upgraded(Outlet),
     ResponseError(Cause),
+    /// The connection says that the peer is gone.
+    PeerGone(Cause),
     /// The future is about to be dropped before its end, and with it what it holds.
     Dropping,
-    /// The future or the response body was dropped before its end.
+    /// The future or the response body was dropped before its end, and this was to be seen of the connection.
     Dropped {
         unwinding: bool,
+        view: Option<View>,
     },
+    /// A response that waited for it is in the hands of the operating system.
+    Flushed,
+    /// It waits no longer: nothing will prove it.
+    Released,
+    /// What the connection showed after a drop, or as it ended before the flush; `None` when that was nothing.
+    Settled(Option<Sight>),
+}
+
+/// What becomes of a complete response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlet {
+    /// It was given to the HTTP stack, and no more will be known.
+    Released,
+    /// Its flush will be seen.
+    Seen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Response {
     Waiting,
     Streaming,
+    /// Complete, to be flushed.
+    Flushing,
+    /// Dropped, and the connection is to tell why.
+    Lost,
     Over,
 }
 
@@ -79,6 +97,10 @@ pub(crate) struct Machine {
     stage_at_unwind: Option<Stage>,
     /// The verdict: the first failure, else how the response ended.
     verdict: Option<Close>,
+    /// How the response is complete, while it is to be flushed.
+    complete: Option<(Reason, Evidence)>,
+    /// The peer is gone.
+    gone: Option<Disconnect>,
 }
 
 /// The hooks that a fact calls, named by the interest in them.
@@ -94,6 +116,8 @@ impl Machine {
             stage_at_drop: None,
             stage_at_unwind: None,
             verdict: None,
+            complete: None,
+            gone: None,
         }
     }
 
@@ -102,6 +126,8 @@ impl Machine {
             (Response::Waiting, None) => Stage::Request,
             (Response::Waiting, Some(_)) => Stage::Handler,
             (Response::Streaming, _) => Stage::Response,
+            (Response::Flushing, _) => Stage::Flush,
+            (Response::Lost, _) => self.stage_at_drop.unwrap_or(Stage::Response),
             (Response::Over, _) => Stage::Done,
         }
     }
@@ -123,6 +149,11 @@ impl Machine {
         self.request_failure
     }
 
+    /// That the peer is gone, if that was told.
+    pub(crate) fn disconnect(&self) -> Option<Disconnect> {
+        self.gone
+    }
+
     pub(crate) fn has_answered(&self) -> bool {
         self.response != Response::Waiting
     }
@@ -133,6 +164,15 @@ impl Machine {
     pub(crate) fn apply(&mut self, fact: Fact) -> Calls {
         match fact {
             _ if self.response == Response::Over => Calls::NONE,
+            // The response side is over, and what becomes of the request is no concern.
+            Fact::RequestData
+            | Fact::RequestEnd
+            | Fact::RequestError(_)
+            | Fact::RequestDropped { .. }
+                if self.response == Response::Flushing =>
+            {
+                Calls::NONE
+            }
 
             Fact::RequestData if self.request.is_none() => Calls::REQUEST_DATA,
             Fact::RequestEnd if self.request.is_none() => {
@@ -141,7 +181,8 @@ impl Machine {
             Fact::RequestError(cause) if self.request.is_none() => {
                 self.fail(cause);
                 self.request_failure = Some(cause.reason);
-                Calls::REQUEST_ERROR | self.close_request(RequestClose::Failed)
+                let gone = self.gone(cause);
+                gone | Calls::REQUEST_ERROR | self.close_request(RequestClose::Failed)
             }
             Fact::RequestDropped { read, unwinding } if self.request.is_none() => {
                 if unwinding {
@@ -170,32 +211,46 @@ impl Machine {
             }
 
             Fact::ResponseData if self.response == Response::Streaming => Calls::RESPONSE_DATA,
-            Fact::ResponseEnd(evidence) if self.response == Response::Streaming => {
-                self.complete(Reason::Complete, evidence)
+            Fact::ResponseEnd(evidence, outlet) if self.response == Response::Streaming => {
+                self.complete(Reason::Complete, evidence, outlet)
             }
-            Fact::Upgraded if self.response == Response::Streaming => {
-                self.complete(Reason::Upgraded, Evidence::Return)
+            Fact::Upgraded(outlet) if self.response == Response::Streaming => {
+                self.complete(Reason::Upgraded, Evidence::Return, outlet)
             }
             Fact::ResponseError(cause) if self.response == Response::Streaming => {
                 self.fail(cause);
-                Calls::RESPONSE_ERROR | self.close()
+                self.gone(cause) | Calls::RESPONSE_ERROR | self.close()
             }
 
+            Fact::PeerGone(cause) => self.gone(cause),
             Fact::Dropping => {
                 self.stage_at_drop = Some(self.stage());
                 Calls::NONE
             }
-            Fact::Dropped { unwinding } => {
-                self.dropped(unwinding);
-                self.close()
+            Fact::Dropped { unwinding, view } if self.is_answering() => {
+                self.dropped(unwinding, view)
             }
+
+            Fact::Flushed => self.handed_over(Some(Evidence::Io)),
+            Fact::Released => self.handed_over(None),
+            Fact::Settled(sight) => self.settled(sight),
 
             _ => Calls::NONE,
         }
     }
 
+    /// There is neither a complete response nor a drop.
+    fn is_answering(&self) -> bool {
+        matches!(self.response, Response::Waiting | Response::Streaming)
+    }
+
     #[inline]
-    fn complete(&mut self, reason: Reason, evidence: Evidence) -> Calls {
+    fn complete(&mut self, reason: Reason, evidence: Evidence, outlet: Outlet) -> Calls {
+        if outlet == Outlet::Seen {
+            self.response = Response::Flushing;
+            self.complete = Some((reason, evidence));
+            return Calls::RESPONSE_END;
+        }
         let (initiator, finish) = match self.role {
             Role::Server => (Initiator::Local, Calls::FINISH),
             Role::Client => (Initiator::Peer, Calls::NONE),
@@ -205,30 +260,59 @@ impl Machine {
         Calls::RESPONSE_END | finish | self.close()
     }
 
-    fn dropped(&mut self, unwinding: bool) {
+    /// A response that waited for its flush waits no longer.
+    fn handed_over(&mut self, proof: Option<Evidence>) -> Calls {
+        let (Response::Flushing, Some((reason, evidence))) = (self.response, self.complete) else {
+            return Calls::NONE;
+        };
+        let evidence = proof.unwrap_or(evidence);
+        let end = Close { reason, stage: Stage::Done, initiator: Initiator::Local, evidence };
+        self.verdict.get_or_insert(end);
+        Calls::FINISH | self.close()
+    }
+
+    fn settled(&mut self, sight: Option<Sight>) -> Calls {
+        let cause = sight.map_or(Cause::UNKNOWN, Cause::settled);
+        match self.response {
+            Response::Flushing => {
+                self.fail(cause);
+                self.close()
+            }
+            Response::Lost => {
+                let gone = self.gone(cause);
+                self.fail(cause);
+                gone | self.close()
+            }
+            _ => Calls::NONE,
+        }
+    }
+
+    fn dropped(&mut self, unwinding: bool, view: Option<View>) -> Calls {
         let cause = match self.role {
             // A panic is a bug to be seen, whatever failed before it.
             _ if unwinding => {
                 self.verdict = None;
                 self.stage_at_drop = self.stage_at_unwind.or(self.stage_at_drop);
-                Cause {
-                    reason: Reason::Panicked,
-                    initiator: Initiator::Local,
-                    evidence: Evidence::Unwind,
-                }
+                Some(Cause::PANICKED)
             }
-            Role::Client => Cause {
-                reason: Reason::Cancelled,
-                initiator: Initiator::Local,
-                evidence: Evidence::Drop,
-            },
-            Role::Server => Cause {
-                reason: Reason::Unknown,
-                initiator: Initiator::Unknown,
-                evidence: Evidence::Drop,
-            },
+            Role::Client => Some(Cause::CANCELLED),
+            Role::Server => view.map_or(Some(Cause::UNKNOWN), View::cause),
         };
+        let Some(cause) = cause else {
+            self.stage_at_drop = Some(self.stage_at_drop.unwrap_or(self.stage()));
+            self.response = Response::Lost;
+            return Calls::NONE;
+        };
+        let gone = self.gone(cause);
         self.fail(cause);
+        gone | self.close()
+    }
+
+    /// The hook to call if the cause is that the peer is gone, and it comes before the response is complete.
+    fn gone(&mut self, cause: Cause) -> Calls {
+        let news = self.gone.is_none() && self.response != Response::Flushing;
+        self.gone = self.gone.or(cause.disconnect().filter(|_| news));
+        if news && self.gone.is_some() { Calls::DISCONNECT } else { Calls::NONE }
     }
 
     fn fail(&mut self, Cause { reason, initiator, evidence }: Cause) {
@@ -261,15 +345,9 @@ impl Fact {
         }
     }
 
-    /// That the peer is gone, where this fact says so.
-    pub(crate) fn disconnect(self) -> Option<Disconnect> {
-        let (Self::RequestError(cause) | Self::ResponseError(cause)) = self else { return None };
-        match cause.reason {
-            Reason::Disconnected | Reason::Reset | Reason::StreamReset => {
-                Some(Disconnect { reason: cause.reason, evidence: cause.evidence })
-            }
-            _ => None,
-        }
+    /// What it says of the hand-over of the response.
+    pub(crate) fn finish(self) -> Finish {
+        if self == Self::Flushed { Finish::Flushed } else { Finish::Released }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::close::words;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mark {
+    /// The peer was known to be gone.
+    Disconnect,
     /// The first data frame of the request left for the handler.
     RequestData,
     /// The request ended, or failed.
@@ -33,6 +35,7 @@ pub enum Mark {
 
 words! {
     Mark {
+        Disconnect => "disconnect",
         RequestData => "request_data",
         RequestEnd => "request_end",
         RequestClose => "request_close",
@@ -59,8 +62,9 @@ pub struct Marks {
 }
 
 impl Mark {
-    /// All of them, in the order in which an ordinary exchange passes them.
+    /// All of them: first what an ordinary exchange does not pass, then in the order in which it passes them.
     pub const ALL: &'static [Self] = &[
+        Self::Disconnect,
         Self::RequestData,
         Self::RequestEnd,
         Self::RequestClose,
@@ -76,7 +80,8 @@ impl Mark {
 pub(super) type NamedMark = (&'static str, Instant);
 
 /// Data is marked apart, its first frame only.
-const MARKED: [(Calls, Mark); 6] = [
+const MARKED: [(Calls, Mark); 7] = [
+    (Calls::DISCONNECT, Mark::Disconnect),
     (Calls::REQUEST_END.union(Calls::REQUEST_ERROR), Mark::RequestEnd),
     (Calls::REQUEST_CLOSE, Mark::RequestClose),
     (Calls::RESPONSE, Mark::Response),

@@ -14,9 +14,12 @@ mod machine;
 mod marks;
 mod outside;
 mod report;
+mod seat;
 mod summary;
 mod waits;
 
+#[cfg(feature = "hyper")]
+pub(crate) use self::seat::taken;
 pub(crate) use self::{
     cell::Exchange,
     id::LazyId,
@@ -26,6 +29,7 @@ pub(crate) use self::{
     machine::{Cause, Fact, Role},
     outside::Outside,
     report::{Direction, Report},
+    seat::{Place, Seat, complete, look, lost, upgraded},
 };
 pub use self::{
     id::ExchangeId,

@@ -1,6 +1,7 @@
 //! What of an exchange is outside its gate: known, or counted, without taking a turn.
 
 use std::{
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -15,6 +16,7 @@ use super::{
     machine::{Calls, Cause, Role},
     marks::Mark,
     report::Direction,
+    seat::Seat,
     summary::Summary,
     waits::{Stopwatch, Wait},
 };
@@ -37,6 +39,8 @@ pub(crate) struct Outside {
     response: Flow,
     /// What handles see, if there are some.
     live: Option<Arc<Live>>,
+    /// Its place on a connection, if that is seen.
+    seat: Option<Seat>,
 }
 
 #[derive(Default)]
@@ -57,6 +61,7 @@ impl Outside {
         clock: Clock,
         began: Option<Instant>,
         live: Option<Arc<Live>>,
+        seat: Option<Seat>,
     ) -> Self {
         Self {
             role,
@@ -67,7 +72,13 @@ impl Outside {
             request: Flow::default(),
             response: Flow::default(),
             live,
+            seat,
         }
+    }
+
+    #[inline]
+    pub(crate) fn seat(&self) -> Option<&Seat> {
+        self.seat.as_ref()
     }
 
     pub(super) fn role(&self) -> Role {
@@ -108,6 +119,19 @@ impl Outside {
             Role::Server => direction == Direction::Request,
             Role::Client => direction == Direction::Response,
         }
+    }
+
+    /// Why a body that came from the peer failed: what its error says, and what the connection shows where that agrees or
+    /// the error cannot be read.
+    pub(crate) fn cause_of(
+        &self,
+        error: Option<&(dyn Error + 'static)>,
+        otherwise: Reason,
+    ) -> Cause {
+        let said = self.errors.of_peer(error, otherwise);
+        let agrees = matches!(said.reason, Reason::Disconnected | Reason::Reset) || error.is_none();
+        let seen = self.seat.as_ref().and_then(|seat| Cause::left(seat.sight()));
+        seen.filter(|_| agrees).unwrap_or(said)
     }
 
     pub(crate) fn length_mismatch(&self, direction: Direction, evidence: Evidence) -> Cause {

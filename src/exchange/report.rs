@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     join::Newcomer,
-    machine::{Cause, Fact},
+    machine::{Cause, Fact, Outlet},
     marks::Mark,
 };
 use crate::{Data, Interest, close::Evidence};
@@ -72,16 +72,16 @@ impl<'a> Report<'a> {
         Self { status, headers: Some(headers), ..Self::from(Fact::Head) }
     }
 
-    pub(crate) fn end(
-        direction: Direction,
+    pub(crate) fn request_end(trailers: Option<&'a HeaderMap>) -> Self {
+        Self { headers: trailers, ..Self::from(Fact::RequestEnd) }
+    }
+
+    pub(super) fn response_end(
         evidence: Evidence,
+        outlet: Outlet,
         trailers: Option<&'a HeaderMap>,
     ) -> Self {
-        let fact = match direction {
-            Direction::Request => Fact::RequestEnd,
-            Direction::Response => Fact::ResponseEnd(evidence),
-        };
-        Self { headers: trailers, ..Self::from(fact) }
+        Self { headers: trailers, ..Self::from(Fact::ResponseEnd(evidence, outlet)) }
     }
 
     pub(crate) fn error(

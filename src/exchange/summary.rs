@@ -1,5 +1,7 @@
 //! The whole of an exchange, as `on_close` is handed it.
 
+#[cfg(feature = "axum")]
+use std::sync::Arc;
 use std::{error::Error, time::Duration};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
@@ -7,10 +9,11 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use super::{
     id::ExchangeId,
     marks::{Mark, Marks},
+    seat::Seat,
     waits::Wait,
 };
 use crate::{
-    Data, End, Failure, RequestClose, RequestHead,
+    Connection, Data, End, Failure, RequestClose, RequestHead,
     close::{Close, Evidence, Initiator, Reason, Stage},
 };
 
@@ -30,6 +33,13 @@ pub struct Summary {
     pub uri: Option<Uri>,
     /// The request's protocol version.
     pub version: Version,
+    /// The route's template, if a [`RouteLayer`](crate::RouteLayer) further in has told.
+    #[cfg(feature = "axum")]
+    pub route: Option<Arc<str>>,
+    /// The connection, if it came through a seam.
+    pub connection: Option<Connection>,
+    /// The how-manieth exchange of its connection it is, from one on, where the layer is the seam's.
+    pub ordinal: Option<u64>,
     /// The response's status; `None` when there was no response.
     pub status: Option<StatusCode>,
     /// gRPC's status code: from the response's trailers, else from its head, where a response without a body has it. A value
@@ -67,12 +77,21 @@ pub struct Transfer {
 impl Summary {
     /// Of an exchange that has just begun. The verdict is what it would be if nothing more were ever seen.
     #[inline]
-    pub(crate) fn begin(head: &RequestHead<'_>, uri: Option<Uri>, marks: Marks) -> Self {
+    pub(crate) fn begin(
+        head: &RequestHead<'_>,
+        uri: Option<Uri>,
+        marks: Marks,
+        seat: Option<&Seat>,
+    ) -> Self {
         Self {
             id: head.id.asked(),
             method: head.method.clone(),
             uri,
             version: head.version,
+            #[cfg(feature = "axum")]
+            route: None,
+            connection: seat.map(|seat| seat.connection().clone()),
+            ordinal: seat.and_then(Seat::ordinal),
             status: None,
             grpc_status: None,
             close: Close {
@@ -129,7 +148,8 @@ impl Summary {
         self.marks.between(Mark::Response, Mark::ResponseEnd)
     }
 
-    /// From the end of the response until it was handed over: zero without a connection layer, which alone can tell.
+    /// From the end of the response until it was handed over: zero where it is [`Released`](crate::Finish::Released), because
+    /// only a connection tells.
     pub fn flush_lag(&self) -> Option<Duration> {
         self.marks.between(Mark::ResponseEnd, Mark::Finish)
     }

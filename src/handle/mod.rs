@@ -11,9 +11,9 @@ use http::Request;
 #[cfg(feature = "axum")]
 pub use self::axum::MissingHandle;
 pub use self::on_close::{OnClose, TooManyCallbacks};
+pub use crate::conn::{Blind, DisconnectWatch};
 use crate::{
-    Close, Disconnect, ExchangeId, Finish, Stage,
-    close::words,
+    Close, Connection, Disconnect, ExchangeId, Finish, Stage,
     exchange::{Direction, Join, LayerId, Live, Role},
 };
 
@@ -75,26 +75,6 @@ pub struct Progress {
     pub frames: u64,
 }
 
-/// Whether it would be noticed that the client has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DisconnectWatch {
-    /// It would be noticed now.
-    Armed,
-    /// It would not, and why.
-    Blind(Blind),
-}
-
-/// Why it would not be noticed that the client has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Blind {
-    /// Nothing watches the connection. A layer sees bodies and drops alone.
-    NoConnection,
-}
-
-words! { Blind { NoConnection => "no_connection" } }
-
 impl ExchangeHandle {
     pub(crate) fn new(live: Arc<Live>) -> Self {
         Self(live)
@@ -108,6 +88,24 @@ impl ExchangeHandle {
     ) -> Option<(ExchangeId, Arc<dyn Join>)> {
         let Self(live) = request.extensions().get::<Self>()?;
         Some((live.id, live.join(role, layer)?))
+    }
+
+    /// The connection under the exchange of `request`, where an outer layer has left it.
+    #[inline]
+    pub(crate) fn line<B>(request: &Request<B>) -> Option<Connection> {
+        let extensions = request.extensions();
+        let left = || extensions.get::<Self>()?.0.connection.clone();
+        extensions.get::<Connection>().cloned().or_else(left)
+    }
+
+    #[cfg(feature = "axum")]
+    pub(crate) fn set_route(&self, route: &str) {
+        self.0.route.get_or_init(|| route.into());
+    }
+
+    /// The connection, if it came through a seam.
+    pub fn connection(&self) -> Option<&Connection> {
+        self.0.connection.as_ref()
     }
 
     /// The exchange's id, the same as in its [`Summary`](crate::Summary).
@@ -164,8 +162,17 @@ impl ExchangeHandle {
     ///
     /// Without a view of the connection it is [`Blind::NoConnection`]: a peer that leaves is then known only by the error of
     /// a body that is being read from it, and mostly by the handler being dropped, which closes the exchange.
+    ///
+    /// No watch sees through a thread that is blocked, nor a peer whose host has vanished without a word: for that there
+    /// are keep-alives.
     pub fn disconnect_watch(&self) -> DisconnectWatch {
-        DisconnectWatch::Blind(Blind::NoConnection)
+        if matches!(self.stage(), Stage::Flush | Stage::Done) {
+            return DisconnectWatch::Blind(Blind::Over);
+        }
+        match &self.0.connection {
+            None => DisconnectWatch::Blind(Blind::NoConnection),
+            Some(Connection(context)) => context.disconnect_watch(),
+        }
     }
 
     /// Calls `callback` with the verdict when the exchange is over, after the observers' `on_close` and whoever waits

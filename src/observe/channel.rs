@@ -24,8 +24,8 @@ use tokio::sync::{
 
 use super::{compose::forward, shield};
 use crate::{
-    Data, End, Event, EventKind, ExchangeId, Failure, Finish, Interest, Listener, Observer,
-    RequestClose, RequestHead, ResponseHead, Summary,
+    Data, Disconnect, End, Event, EventKind, ExchangeId, Failure, Finish, Interest, Listener,
+    Observer, RequestClose, RequestHead, ResponseHead, Summary,
     event::{Sink, Teller},
 };
 

@@ -1,11 +1,16 @@
 //! Observers made of observers.
 
-use std::{fmt, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+};
 
 use super::Guarded;
 use crate::{
-    Data, End, Failure, Finish, Interest, Listener, Observer, RequestClose, RequestHead,
-    ResponseHead, Summary,
+    Connection, ConnectionSummary, Data, Disconnect, End, Failure, Finish, Interest, Listener,
+    Observer, RequestClose, RequestHead, ResponseHead, Summary, UpgradeSummary,
 };
 
 /// Observes nothing: the identity of composition.
@@ -34,6 +39,24 @@ impl<O: Observer> Observer for Option<O> {
     fn begin(&self, head: &RequestHead<'_>) -> Option<O::State> {
         self.as_ref()?.begin(head)
     }
+
+    fn on_connection_open(&self, connection: &Connection) {
+        if let Some(observer) = self {
+            observer.on_connection_open(connection);
+        }
+    }
+
+    fn on_connection_close(&self, summary: &ConnectionSummary) {
+        if let Some(observer) = self {
+            observer.on_connection_close(summary);
+        }
+    }
+
+    fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+        if let Some(observer) = self {
+            observer.on_upgrade_close(summary);
+        }
+    }
 }
 
 impl<O: Observer + ?Sized> Observer for Arc<O> {
@@ -46,6 +69,18 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     fn begin(&self, head: &RequestHead<'_>) -> Option<O::State> {
         (**self).begin(head)
     }
+
+    fn on_connection_open(&self, connection: &Connection) {
+        (**self).on_connection_open(connection);
+    }
+
+    fn on_connection_close(&self, summary: &ConnectionSummary) {
+        (**self).on_connection_close(summary);
+    }
+
+    fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+        (**self).on_upgrade_close(summary);
+    }
 }
 
 impl<O: Observer + ?Sized> Observer for Box<O> {
@@ -57,6 +92,18 @@ impl<O: Observer + ?Sized> Observer for Box<O> {
 
     fn begin(&self, head: &RequestHead<'_>) -> Option<O::State> {
         (**self).begin(head)
+    }
+
+    fn on_connection_open(&self, connection: &Connection) {
+        (**self).on_connection_open(connection);
+    }
+
+    fn on_connection_close(&self, summary: &ConnectionSummary) {
+        (**self).on_connection_close(summary);
+    }
+
+    fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+        (**self).on_upgrade_close(summary);
     }
 }
 
@@ -97,6 +144,18 @@ impl Observer for BoxObserver {
     fn begin(&self, head: &RequestHead<'_>) -> Option<Self::State> {
         self.0.begin(head)
     }
+
+    fn on_connection_open(&self, connection: &Connection) {
+        self.0.on_connection_open(connection);
+    }
+
+    fn on_connection_close(&self, summary: &ConnectionSummary) {
+        self.0.on_connection_close(summary);
+    }
+
+    fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+        self.0.on_upgrade_close(summary);
+    }
 }
 
 impl fmt::Debug for BoxObserver {
@@ -115,11 +174,26 @@ impl<O: Observer> Observer for Erased<O> {
     fn begin(&self, head: &RequestHead<'_>) -> Option<Self::State> {
         Some(Box::new(self.0.begin(head)?))
     }
+
+    fn on_connection_open(&self, connection: &Connection) {
+        self.0.on_connection_open(connection);
+    }
+
+    fn on_connection_close(&self, summary: &ConnectionSummary) {
+        self.0.on_connection_close(summary);
+    }
+
+    fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+        self.0.on_upgrade_close(summary);
+    }
 }
 
 /// Implements every hook by the same hook of an `Option<&mut impl Listener>`.
 macro_rules! forward {
     ($self:ident => $to:expr) => {
+        fn on_disconnect(&mut $self, disconnect: Disconnect) {
+            if let Some(to) = $to { to.on_disconnect(disconnect); }
+        }
         #[inline]
         fn on_request_data(&mut $self, data: Data) {
             if let Some(to) = $to { to.on_request_data(data); }
@@ -165,6 +239,26 @@ impl<L: Listener> Listener for Option<L> {
     forward!(self => self.as_mut());
 }
 
+/// What the first panicking member of a tuple threw: it goes on once all were called.
+#[derive(Default)]
+struct Panicked(Option<Box<dyn Any + Send>>);
+
+impl Panicked {
+    fn of(&mut self, member: impl FnOnce()) {
+        if let Err(thrown) = catch_unwind(AssertUnwindSafe(member)) {
+            self.0.get_or_insert(thrown);
+        }
+    }
+}
+
+impl Drop for Panicked {
+    fn drop(&mut self) {
+        if let Some(thrown) = self.0.take() {
+            resume_unwind(thrown);
+        }
+    }
+}
+
 /// Members are guarded one by one, so that the panic of one silences no other.
 macro_rules! tuples {
     ($($O:ident $n:tt),+ ; $($reverse:tt),+) => {
@@ -182,9 +276,27 @@ macro_rules! tuples {
                 let observed = false $(|| state.$n.is_some())+;
                 observed.then_some(state)
             }
+
+            fn on_connection_open(&self, connection: &Connection) {
+                let mut panics = Panicked::default();
+                $(panics.of(|| self.$n.on_connection_open(connection));)+
+            }
+
+            fn on_connection_close(&self, summary: &ConnectionSummary) {
+                let mut panics = Panicked::default();
+                $(panics.of(|| self.$reverse.on_connection_close(summary));)+
+            }
+
+            fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+                let mut panics = Panicked::default();
+                $(panics.of(|| self.$reverse.on_upgrade_close(summary));)+
+            }
         }
 
         impl<$($O: Listener),+> Listener for ($(Option<Guarded<$O>>,)+) {
+            fn on_disconnect(&mut self, disconnect: Disconnect) {
+                $(self.$n.on_disconnect(disconnect);)+
+            }
             #[inline]
             fn on_request_data(&mut self, data: Data) {
                 $(self.$n.on_request_data(data);)+

@@ -11,8 +11,8 @@ use std::{
 };
 
 use crate::{
-    Data, End, Failure, Finish, Interest, Listener, Observer, RequestClose, RequestHead,
-    ResponseHead, Summary,
+    Data, Disconnect, End, Failure, Finish, Interest, Listener, Observer, RequestClose,
+    RequestHead, ResponseHead, Summary,
 };
 
 /// A panic of an observer that was caught.
@@ -20,7 +20,7 @@ use crate::{
 pub struct ObserverPanic<'a> {
     /// The type that panicked: the observer's for `begin` and `interest`, a callback's own, else that of the observer's state.
     pub observer: &'static str,
-    /// The hook: `begin`, `on_close`, …; `interest` of a tuple's member; `drop` of the state; `callback` for what
+    /// The hook: `begin`, `on_close`, `on_connection_open`, …; `interest` of a tuple's member; `drop` of the state; `callback` for what
     /// [`ExchangeHandle::on_close`](crate::ExchangeHandle::on_close) was given.
     pub hook: &'static str,
     /// What it panicked with, usually a `&str` or a `String`.
@@ -72,6 +72,12 @@ impl Panics {
                 None
             }
         }
+    }
+
+    /// Runs a hook of a connection.
+    #[cfg(feature = "conn")]
+    pub(crate) fn catch_connection<O>(&self, hook: &'static str, user: impl FnOnce()) {
+        let _ = self.catch(type_name::<O>, hook, user);
     }
 
     /// Runs a function that a handle was given.
@@ -158,6 +164,10 @@ impl<S: Listener> Guarded<S> {
 }
 
 impl<S: Listener> Listener for Guarded<S> {
+    fn on_disconnect(&mut self, disconnect: Disconnect) {
+        self.call(Interest::DISCONNECT, "on_disconnect", |state| state.on_disconnect(disconnect));
+    }
+
     #[inline]
     fn on_request_data(&mut self, data: Data) {
         self.call(Interest::REQUEST_DATA, "on_request_data", |state| state.on_request_data(data));

@@ -28,42 +28,46 @@ macro_rules! interests {
 
 // The order of the hooks is the order in which one fact calls them: see `exchange::machine`.
 interests! {
+    /// `on_disconnect`. Who asks for it has the connection watched, where there is a seam.
+    DISCONNECT = 0;
     /// `on_request_data`, a call for each frame.
-    REQUEST_DATA = 0;
+    REQUEST_DATA = 1;
     /// `on_request_end`.
-    REQUEST_END = 1;
+    REQUEST_END = 2;
     /// `on_request_error`.
-    REQUEST_ERROR = 2;
+    REQUEST_ERROR = 3;
     /// `on_response`.
-    RESPONSE = 3;
+    RESPONSE = 4;
     /// `on_response_data`, a call for each frame.
-    RESPONSE_DATA = 4;
+    RESPONSE_DATA = 5;
     /// `on_response_end`.
-    RESPONSE_END = 5;
+    RESPONSE_END = 6;
     /// `on_response_error`.
-    RESPONSE_ERROR = 6;
+    RESPONSE_ERROR = 7;
     /// `on_finish`.
-    FINISH = 7;
+    FINISH = 8;
     /// `on_request_close`.
-    REQUEST_CLOSE = 8;
+    REQUEST_CLOSE = 9;
     /// `on_close`.
-    CLOSE = 9;
+    CLOSE = 10;
     /// Times in the summary: a read of the clock for each mark, ten or fewer an exchange.
-    MARKS = 10;
+    MARKS = 11;
     /// The request's target in the summary: a copy of the URI for each exchange.
-    URI = 11;
+    URI = 12;
     /// Trailers in the summary: a copy of them where there are some.
-    TRAILERS = 12;
+    TRAILERS = 13;
     /// Who waited on whom, in the summary and where a direction ends: two reads of the clock for each frame. Brings
     /// [`MARKS`](Self::MARKS) with it.
-    WAITS = 13;
+    WAITS = 14;
+    /// [`Observer`](crate::Observer)'s hooks of the connection.
+    CONNECTION = 15;
 }
 
 impl Interest {
     /// Nothing: the layer passes requests and bodies through, `begin` is not called.
     pub const NONE: Self = Self(0);
     /// Everything.
-    pub const ALL: Self = Self((1 << 14) - 1);
+    pub const ALL: Self = Self((1 << 16) - 1);
     /// What an observer hears of that does not say: every hook, and all in the summary but [`WAITS`](Self::WAITS), which
     /// cost by the frame.
     pub const DEFAULT: Self = Self(Self::ALL.0 & !Self::WAITS.0);
@@ -81,6 +85,11 @@ impl Interest {
 
     pub(crate) const fn from_bits(bits: u32) -> Self {
         Self(bits)
+    }
+
+    /// What of it is about exchanges.
+    pub(crate) const fn of_exchanges(self) -> Self {
+        Self(self.0 & !Self::CONNECTION.0)
     }
 
     /// With what the asked for is of no use without.

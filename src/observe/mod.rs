@@ -20,7 +20,10 @@ pub use self::{
     interest::Interest,
 };
 
-use crate::{Data, End, Failure, Finish, RequestClose, RequestHead, ResponseHead, Summary};
+use crate::{
+    Connection, ConnectionSummary, Data, Disconnect, End, Failure, Finish, RequestClose,
+    RequestHead, ResponseHead, Summary, UpgradeSummary,
+};
 
 /// Watches a service: makes one [`Listener`] for each exchange.
 ///
@@ -68,6 +71,28 @@ pub trait Observer: Send + Sync + 'static {
     ///
     /// It must not block. A panic is caught, counted, and has the effect of `None`.
     fn begin(&self, head: &RequestHead<'_>) -> Option<Self::State>;
+
+    /// A connection was accepted. Through a seam alone: see [The connection](crate#the-connection).
+    ///
+    /// Called before anything is read, where the connection is accepted. It must not block; a panic is caught and counted.
+    fn on_connection_open(&self, connection: &Connection) {
+        let _ = connection;
+    }
+
+    /// A connection is over: its transport is dropped, and the exchanges that the server held are closed. Exactly once for
+    /// each [`on_connection_open`](Self::on_connection_open).
+    ///
+    /// Failures before there is an exchange are seen here and nowhere else: a malformed head, TLS that could not be agreed
+    /// on, a peer that connects and leaves.
+    fn on_connection_close(&self, summary: &ConnectionSummary) {
+        let _ = summary;
+    }
+
+    /// The task of an upgraded stream, such as a WebSocket, has dropped its [`UpgradeGuard`](crate::UpgradeGuard). Exactly
+    /// once for each guard.
+    fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+        let _ = summary;
+    }
 }
 
 /// Hears of one exchange.
@@ -79,6 +104,16 @@ pub trait Observer: Send + Sync + 'static {
 /// A panic in a hook is caught, also while another panic unwinds; it silences this observer for this exchange
 /// ([`LifecycleLayer::on_observer_panic`](crate::LifecycleLayer::on_observer_panic)).
 pub trait Listener: Send + 'static {
+    /// The peer is known to be gone while the exchange is alive and its response not complete. At most once.
+    ///
+    /// What can be known depends on what is seen. The error of a request body may say it, and an HTTP/2 stream that is
+    /// reset. Through a seam the connection says it: when it is read, and on Linux when it is not, as behind a pipelined
+    /// byte or a body that nobody reads ([`DisconnectWatch`](crate::handle::DisconnectWatch)). It changes nothing by itself: the
+    /// exchange may go on, and even be answered (`LifecycleLayer::cancel_on_disconnect`).
+    fn on_disconnect(&mut self, disconnect: Disconnect) {
+        let _ = disconnect;
+    }
+
     /// A data frame leaves the request body towards the handler. Any number of times.
     fn on_request_data(&mut self, data: Data) {
         let _ = data;

@@ -37,6 +37,9 @@ const RULES: &[Rule] = &[
     ("finish comes after the end of the response", |it| {
         !it.has(is_finish) || it.has(is_response_end) && it.before(is_response_end, is_finish)
     }),
+    ("disconnect is at most once, before the response is complete", |it| {
+        it.count(is_disconnect) <= 1 && it.before(is_disconnect, is_response_end)
+    }),
     // Contents.
     ("totals at the end are the sum of the data", |it| {
         let (request, response) = (it.passed(request_data), it.passed(response_data));
@@ -105,10 +108,12 @@ const HOOKS: Interest = Interest::DATA
     .union(Interest::RESPONSE)
     .union(Interest::RESPONSE_END)
     .union(Interest::RESPONSE_ERROR)
+    .union(Interest::DISCONNECT)
     .union(Interest::FINISH)
     .union(Interest::CLOSE);
 
 const MARKED: &[(Mark, Is)] = &[
+    (Mark::Disconnect, is_disconnect),
     (Mark::RequestData, is_request_data),
     (Mark::RequestEnd, is_request_over),
     (Mark::RequestClose, is_request_close),
@@ -137,6 +142,7 @@ macro_rules! kinds {
 
 kinds! {
     is_begin: Hook::Begin { .. },
+    is_disconnect: Hook::Disconnect(_),
     is_request_data: Hook::RequestData(_),
     is_request_end: Hook::RequestEnd(_),
     is_request_error: Hook::RequestError(_),

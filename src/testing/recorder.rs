@@ -7,7 +7,8 @@ use super::{
     book::{Book, PATIENCE},
 };
 use crate::{
-    EventKind, Interest, Listener, Observer, RequestHead,
+    Connection, ConnectionSummary, EventKind, Interest, Listener, Observer, RequestHead,
+    UpgradeSummary,
     event::{Sink, Teller},
 };
 
@@ -43,6 +44,14 @@ pub struct Recorder {
     interest: Interest,
     patience: Duration,
     book: Book<Vec<Recording>>,
+    connections: Book<Connections>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    opened: u64,
+    closed: Vec<ConnectionSummary>,
+    upgrades: Vec<UpgradeSummary>,
 }
 
 /// The recorder's state for one exchange.
@@ -59,7 +68,7 @@ impl Recorder {
 
     /// Interested in less: for the cost of it, or to see what another observer with this interest hears.
     pub fn with_interest(interest: Interest) -> Self {
-        Self { interest, patience: PATIENCE, book: Book::default() }
+        Self { interest, patience: PATIENCE, book: Book::default(), connections: Book::default() }
     }
 
     /// How long [`wait_closed`](Self::wait_closed) and [`settled`](Self::settled) wait: ten seconds unless told.
@@ -107,6 +116,38 @@ impl Recorder {
         self.settled_or_panic(settled, count)
     }
 
+    /// How many connections were opened.
+    pub fn opened(&self) -> u64 {
+        self.connections.read(|connections| connections.opened)
+    }
+
+    /// The connections that are closed, in the order of their close.
+    pub fn connections(&self) -> Vec<ConnectionSummary> {
+        self.connections.read(|connections| connections.closed.clone())
+    }
+
+    /// The upgraded streams whose guards were dropped, in that order.
+    pub fn upgrades(&self) -> Vec<UpgradeSummary> {
+        self.connections.read(|connections| connections.upgrades.clone())
+    }
+
+    /// Waits until at least `count` connections were opened and all that were are closed. It needs tokio's timer.
+    ///
+    /// Cancel safe: it only looks.
+    ///
+    /// # Panics
+    /// After the [patience](Self::with_patience).
+    pub async fn disconnected(&self, count: usize) -> Vec<ConnectionSummary> {
+        let all = |connections: &Connections| {
+            let closed = connections.closed.len();
+            closed >= count && closed as u64 == connections.opened
+        };
+        let settled = self.connections.wait(self.patience, all).await;
+        let (opened, closed) = (self.opened(), self.connections());
+        assert!(settled, "not {count} connections, all closed, of {opened} opened: {closed:#?}");
+        closed
+    }
+
     #[track_caller]
     fn settled_or_panic(&self, settled: bool, count: usize) -> Vec<Recording> {
         let (exchanges, patience) = (self.exchanges(), self.patience);
@@ -140,6 +181,18 @@ impl Observer for Recorder {
             book.len() - 1
         });
         Some(Box::new(Teller(Page { book: self.book.clone(), index })))
+    }
+
+    fn on_connection_open(&self, _: &Connection) {
+        self.connections.write(|connections| connections.opened += 1);
+    }
+
+    fn on_connection_close(&self, summary: &ConnectionSummary) {
+        self.connections.write(|connections| connections.closed.push(summary.clone()));
+    }
+
+    fn on_upgrade_close(&self, summary: &UpgradeSummary) {
+        self.connections.write(|connections| connections.upgrades.push(summary.clone()));
     }
 }
 

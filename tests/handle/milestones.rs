@@ -157,6 +157,7 @@ fn without_a_view_of_the_connection_a_disconnect_is_seen_blindly() {
     let open = Open::new(&unobserved());
     let blind = DisconnectWatch::Blind(Blind::NoConnection);
     assert_eq!(open.handle.disconnect_watch(), blind);
-    assert_eq!(open.complete().disconnect_watch(), blind);
+    let over = DisconnectWatch::Blind(Blind::Over);
+    assert_eq!(open.complete().disconnect_watch(), over);
     assert_eq!(Blind::NoConnection.to_string(), "no_connection");
 }

@@ -203,7 +203,7 @@ struct Row {
 fn responses() -> Vec<Row> {
     use {Caller::{DropsBody, DropsFuture, ReadsAll}, Then::{Closes, Holds, Resets}};
     const DISCONNECTED: &str = "disconnected in response, by peer, known by return";
-    const CUT: &str = "response(200) res.data res.error(disconnected) close(disconnected)";
+    const CUT: &str = "response(200) res.data disconnect(disconnected) res.error(disconnected) close(disconnected)";
     const EMPTY: &str = "response(200) res.end close(complete)";
     const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
     let row = |name, method, answer, then, caller, words, verdict| Row { name, method, answer, then, caller, words, verdict };
@@ -225,7 +225,7 @@ fn responses() -> Vec<Row> {
             "response(101) res.end close(upgraded)", "upgraded, by peer, known by return"),
         row("cut, Content-Length", "GET", HALF, Closes, ReadsAll, CUT, DISCONNECTED),
         row("cut, chunked", "GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", Closes, ReadsAll, CUT, DISCONNECTED),
-        row("reset", "GET", HALF, Resets, ReadsAll, "response(200) res.data res.error(reset) close(reset)",
+        row("reset", "GET", HALF, Resets, ReadsAll, "response(200) res.data disconnect(reset) res.error(reset) close(reset)",
             "reset in response, by peer, known by return"),
         row("no answer", "GET", "", Closes, ReadsAll, "res.error(service_failed) close(service_failed)",
             "service_failed in handler, by unknown, known by return"),
@@ -378,13 +378,17 @@ fn reset(reason: h2::Reason, version: Version) -> Recording {
 #[test]
 fn a_response_that_the_server_resets_is_read_from_its_error() {
     // Only the feature can.
-    let [reason, verdict] = if cfg!(feature = "hyper") {
-        ["stream_reset", "stream_reset in response, by peer, known by frame"]
+    let [gone, reason, verdict] = if cfg!(feature = "hyper") {
+        [
+            "disconnect(stream_reset) ",
+            "stream_reset",
+            "stream_reset in response, by peer, known by frame",
+        ]
     } else {
-        ["response_failed", "response_failed in response, by unknown, known by return"]
+        ["", "response_failed", "response_failed in response, by unknown, known by return"]
     };
     let exchange = reset(h2::Reason::INTERNAL_ERROR, Version::HTTP_2);
-    let words = format!("response(200) res.data res.error({reason}) close({reason})");
+    let words = format!("response(200) res.data {gone}res.error({reason}) close({reason})");
     assert_told("reset", &exchange, &[BODILESS, &words], verdict);
 }
 
@@ -394,7 +398,7 @@ fn a_response_that_the_server_resets_is_read_from_its_error() {
 fn a_response_that_the_server_resets_without_an_error_is_not_complete() {
     for version in [Version::HTTP_2, Version::HTTP_11] {
         let exchange = reset(h2::Reason::NO_ERROR, version);
-        let words = "response(200) res.data res.error(stream_reset) close(stream_reset)";
+        let words = "response(200) res.data disconnect(stream_reset) res.error(stream_reset) close(stream_reset)";
         let verdict = "stream_reset in response, by peer, known by frame";
         assert_told(&format!("{version:?}"), &exchange, &[BODILESS, words], verdict);
     }

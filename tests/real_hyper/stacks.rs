@@ -200,7 +200,7 @@ fn a_panic_caught_outside_is_a_panic() {
 
 #[test]
 fn two_layers_tell_of_two_exchanges() {
-    const FAILED: &str = "begin req.data req.error(disconnected) req.close(failed) \
+    const FAILED: &str = "begin req.data disconnect(disconnected) req.error(disconnected) req.close(failed) \
                           response(400) res.data res.end finish(released) close(disconnected)";
     const CUT: &str = "disconnected in request, by peer, known by return";
     const POST: &[Act] = &[

@@ -6,6 +6,8 @@ pub mod client;
 pub mod panics;
 pub mod polls;
 pub mod rows;
+#[cfg(all(feature = "axum", feature = "hyper"))]
+pub mod seams;
 pub mod server;
 pub mod spy;
 

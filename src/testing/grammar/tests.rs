@@ -8,7 +8,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Hook, Is, RULES, Recording};
 use crate::{
-    Finish, Interest, LifecycleLayer, Mark, Reason, RequestBody, RequestClose,
+    Disconnect, Evidence, Finish, Interest, LifecycleLayer, Mark, Reason, RequestBody,
+    RequestClose,
     exchange::Marks,
     testing::{BoxError, MockBody, Recorder},
 };
@@ -79,6 +80,10 @@ impl Recording {
     }
 }
 
+fn gone() -> Hook {
+    Hook::Disconnect(Disconnect { reason: Reason::Reset, evidence: Evidence::Io })
+}
+
 /// Changes the summary.
 macro_rules! summary {
     ($recording:expr, |$summary:ident| $change:expr) => {
@@ -128,6 +133,8 @@ async fn breakers() -> Vec<(&'static str, Recording)> {
         ("response data comes before its end or error", bad().swap(super::is_response_data, super::is_response_error)),
         ("finish comes after the end of the response", good().swap(super::is_response_end, super::is_finish)),
         ("finish comes after the end of the response", bad().put(Hook::Finish(Finish::Released), super::is_close)),
+        ("disconnect is at most once, before the response is complete", good().put(gone(), super::is_response).put(gone(), super::is_response)),
+        ("disconnect is at most once, before the response is complete", good().put(gone(), super::is_finish)),
         ("totals at the end are the sum of the data", good().twice(super::is_request_data)),
         ("totals at the end are the sum of the data", bad().twice(super::is_response_data)),
         ("totals at the end are the sum of the data",
@@ -158,7 +165,7 @@ async fn breakers() -> Vec<(&'static str, Recording)> {
             let begin = summary.marks.begin().expect("it was asked for");
             let mut marks = Marks::start(Some(begin));
             marks.set(Mark::Close, begin);
-            for mark in Mark::ALL {
+            for mark in Mark::ALL.iter().filter(|mark| **mark != Mark::Disconnect) {
                 marks.set(*mark, begin + Duration::from_secs(1));
             }
             summary.marks = marks;

@@ -124,7 +124,8 @@ fn cut_uploads() -> Vec<Row> {
     let told = |told: [&'static str; 2]| if cfg!(feature = "hyper") { told } else { UNREADABLE };
     // The stream is gone when the handler answers 400: its body is dropped unpolled.
     let cut = |name, client, status: u16, [reason, verdict]: [&'static str; 2]| {
-        let words = format!("begin req.data req.error({reason}) req.close(failed) response({status}) close({reason})");
+        let gone = if reason == "request_failed" { String::new() } else { format!("disconnect({reason}) ") };
+        let words = format!("begin req.data {gone}req.error({reason}) req.close(failed) response({status}) close({reason})");
         row(name, HELLO.read(Read::All), client, &[&words], verdict)
     };
     vec![

@@ -1,0 +1,405 @@
+//! One connection: its facts, the exchanges that wait for one of them, and who is to hear of it.
+//!
+//! The connection is over when its transport is dropped, all exchanges that its server holds are closed, and nobody can begin
+//! another, whichever is last.
+
+use std::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context as Task, Waker},
+    thread,
+    time::Instant,
+};
+
+#[cfg(feature = "conn")]
+use super::attend::attend;
+use super::{
+    About, Connection, ConnectionClose, ConnectionReason, ConnectionSummary, UpgradeSummary,
+    close::Seen,
+    facts::{Facts, Sight},
+    id::ConnectionId,
+    queue::{Queue, Waiting},
+    watching::{Blind, DisconnectWatch, Watch, Watching},
+};
+use crate::{Reason, clock::Clock};
+
+pub(crate) struct Context {
+    pub(crate) id: ConnectionId,
+    pub(crate) about: About,
+    pub(crate) facts: Facts,
+    /// Until it is over: it may be kept by those who hear.
+    hears: Mutex<Option<Arc<dyn Hears>>>,
+    clock: Clock,
+    half_close: bool,
+    driven: bool,
+    /// If times are wanted.
+    began: Option<Instant>,
+    /// It speaks HTTP/2.
+    http2: AtomicBool,
+    exchanges: AtomicU64,
+    upgraded: AtomicU64,
+    /// Held by tasks of upgraded streams.
+    guards: AtomicU64,
+    /// The transport, while there is one, the services that may begin an exchange, and the exchanges that the server holds.
+    open: AtomicUsize,
+    /// Of those the exchanges.
+    exchanges_open: AtomicUsize,
+    /// The connection ended before something on it did.
+    cut: AtomicBool,
+    /// How much was sent when the last exchange closed.
+    answered: AtomicU64,
+    pub(super) queue: Queue,
+    watching: Watching,
+    /// The task that polls the transport.
+    task: Mutex<Option<Waker>>,
+    /// What the server said of its end.
+    told: OnceLock<ConnectionReason>,
+}
+
+/// What a seam wants of its connections.
+pub(crate) struct Settings {
+    pub(crate) hears: Arc<dyn Hears>,
+    pub(crate) clock: Clock,
+    /// Times are wanted.
+    pub(crate) timed: bool,
+    /// A peer that sends no more is not gone.
+    pub(crate) half_close: bool,
+    /// Somebody tells those who wait after each poll of the connection.
+    pub(crate) driven: bool,
+}
+
+/// Who is to hear of connections.
+pub(crate) trait Hears: Send + Sync {
+    fn opened(&self, connection: &Connection);
+    fn closed(&self, summary: &ConnectionSummary);
+    fn upgrade_closed(&self, summary: &UpgradeSummary);
+}
+
+impl Context {
+    pub(crate) fn new(
+        settings: Settings,
+        about: About,
+        watch: Option<Box<dyn Watch>>,
+    ) -> Arc<Self> {
+        let Settings { hears, clock, timed, half_close, driven } = settings;
+        let context = Arc::new(Self {
+            id: ConnectionId::next(),
+            about,
+            facts: Facts::default(),
+            hears: Mutex::new(Some(Arc::clone(&hears))),
+            began: timed.then(|| clock.now()),
+            clock,
+            half_close,
+            driven,
+            http2: AtomicBool::new(false),
+            exchanges: AtomicU64::new(0),
+            upgraded: AtomicU64::new(0),
+            guards: AtomicU64::new(0),
+            open: AtomicUsize::new(1),
+            exchanges_open: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            queue: Queue::default(),
+            watching: Watching::new(watch),
+            task: Mutex::default(),
+            told: OnceLock::new(),
+        });
+        hears.opened(&Connection(Arc::clone(&context)));
+        context
+    }
+
+    /// What is known that bears on an exchange.
+    pub(crate) fn sight(&self) -> Sight {
+        let sight = self.facts.sight();
+        if self.allows_half_close() { sight.without(Sight::EOF) } else { sight }
+    }
+
+    pub(crate) fn exchanges(&self) -> u64 {
+        self.exchanges.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn upgrades(&self) -> u64 {
+        self.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// The server calls its service for another request. Which it is, from one on.
+    pub(crate) fn arrive(&self, http2: bool) -> u64 {
+        if http2 {
+            self.http2.store(true, Ordering::Relaxed);
+        }
+        self.watching.rest();
+        self.exchanges.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// An exchange that the server holds begins: it keeps the connection open.
+    pub(crate) fn begin(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.exchanges_open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An exchange that the server held is closed.
+    pub(crate) fn end(self: &Arc<Self>, reason: Reason) {
+        let cut = match reason {
+            Reason::Upgraded => {
+                self.upgraded.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            // Its task may see the end of the connection before the transport is dropped.
+            Reason::Disconnected | Reason::Shutdown => true,
+            // HTTP/1 has no other way to say so.
+            Reason::ServiceFailed | Reason::ResponseFailed | Reason::LengthMismatch => {
+                !self.is_http2()
+            }
+            _ => false,
+        };
+        if cut {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+        // What is sent after an exchange that broke may be somebody's answer to that.
+        let answered = if reason.is_complete() { self.facts.sent() } else { u64::MAX };
+        self.answered.store(answered, Ordering::Relaxed);
+        self.exchanges_open.fetch_sub(1, Ordering::AcqRel);
+        self.leave();
+    }
+
+    /// The task of an upgraded stream begins. Who is to hear of its end.
+    pub(super) fn guard(&self) -> Option<Arc<dyn Hears>> {
+        self.guards.fetch_add(1, Ordering::Relaxed);
+        lock(&self.hears).clone()
+    }
+
+    /// It ends.
+    pub(super) fn unguard(&self) {
+        self.guards.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How an upgraded stream ended whose task lets it go now.
+    pub(super) fn upgrade_close(&self, unwinding: bool) -> ConnectionClose {
+        let close = ConnectionClose::of_upgrade(self.facts.sight(), self.is_http2(), unwinding);
+        if close.reason.is_cut() {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+        close
+    }
+
+    /// Upgraded streams that live. On HTTP/1 the connection itself is one.
+    pub(super) fn open_upgrades(&self) -> u64 {
+        let upgraded = self.upgrades() > 0 && !self.is_http2();
+        let itself = upgraded && !self.facts.sight().has(Sight::DROPPED);
+        self.guards.load(Ordering::Relaxed).max(u64::from(itself))
+    }
+
+    /// Exchanges that the server holds.
+    pub(super) fn open_exchanges(&self) -> u64 {
+        self.exchanges_open.load(Ordering::Acquire) as u64
+    }
+
+    /// If times are wanted.
+    pub(super) fn now(&self) -> Option<Instant> {
+        self.began.map(|_| self.clock.now())
+    }
+
+    /// What the server says of the end of the connection, which is more than its transport shows.
+    pub(crate) fn tell(&self, reason: ConnectionReason) {
+        let _ = self.told.set(reason);
+    }
+
+    /// Something that kept it open does no more.
+    fn leave(self: &Arc<Self>) {
+        if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let sent = self.facts.sent();
+        let seen = Seen {
+            sight: self.facts.sight(),
+            gone: self.sight(),
+            told: self.told.get().copied(),
+            exchanges: self.exchanges(),
+            cut: self.cut.load(Ordering::Relaxed),
+            refused: self.upgrades() == 0 && sent > self.answered.load(Ordering::Relaxed),
+        };
+        let duration = self.began.map(|began| self.clock.now() - began);
+        let connection = Connection(Arc::clone(self));
+        let summary = ConnectionSummary::new(connection, seen.close(), duration);
+        let hears = lock(&self.hears).take();
+        if let Some(hears) = hears {
+            hears.closed(&summary);
+        }
+    }
+}
+
+/// Keeps a connection open: whoever has it may begin an exchange. A task of an HTTP/2 stream may do so when the transport is
+/// gone.
+pub(crate) struct Hold(Arc<Context>);
+
+impl Hold {
+    pub(crate) fn new(context: &Arc<Context>) -> Arc<Self> {
+        context.open.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self(Arc::clone(context)))
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        Connection(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+// ===== Waiting =====
+
+impl Context {
+    /// `waiter` hears when everything sent so far is flushed.
+    pub(crate) fn await_flush(&self, waiter: Waiting) {
+        self.queue.await_flush(waiter, || self.sight());
+    }
+
+    /// `waiter` hears what the connection shows next.
+    pub(crate) fn await_cause(self: &Arc<Self>, waiter: Waiting) {
+        if self.queue.await_cause(waiter, self.facts.polls(), || self.sight()) {
+            self.wake();
+            if !self.driven {
+                self.attend();
+            }
+        }
+    }
+
+    /// The last of a response was let go by the connection, all of it taken or not. It may be called under a lock of h2.
+    pub(crate) fn taken(self: &Arc<Self>, waiter: Waiting, all: bool) {
+        if self.queue.taken(waiter, self.facts.polls(), all) {
+            self.attend();
+        }
+    }
+
+    #[cfg_attr(not(feature = "conn"), expect(clippy::unused_self, reason = "there is no runtime"))]
+    fn attend(self: &Arc<Self>) {
+        #[cfg(feature = "conn")]
+        attend(self);
+    }
+
+    /// Everything sent was flushed. It may be called under a lock of h2.
+    pub(crate) fn flushed(&self) {
+        self.facts.flush();
+        self.queue.flushed();
+    }
+
+    /// Tells those of whom something is known now. Whether others wait still. Not to be called under a lock of h2.
+    pub(crate) fn settle(&self) -> bool {
+        self.queue.settle(self.facts.polls(), self.sight())
+    }
+
+    /// Wakes the task that polls the transport, which then shows that it lives.
+    pub(crate) fn wake(&self) {
+        let task = lock(&self.task).clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// The same once the transport is dropped: who comes then finds nobody who would.
+    pub(crate) fn settle_late(&self) {
+        if self.facts.sight().has(Sight::DROPPED) {
+            self.settle();
+        }
+    }
+
+    /// The transport is dropped.
+    pub(crate) fn dropped(self: &Arc<Self>) {
+        let unwinding = if thread::panicking() { Sight::UNWOUND } else { Sight::NONE };
+        self.facts.see(Sight::DROPPED.and(unwinding));
+        self.unwatch();
+        *lock(&self.task) = None;
+        let streams = self.is_http2() && self.guards.load(Ordering::Relaxed) > 0;
+        if streams || self.open_exchanges() > 0 {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+        self.queue.end();
+        self.settle();
+        self.leave();
+    }
+}
+
+// ===== Watching =====
+
+impl Context {
+    /// Whether an exchange is to [look](Self::look).
+    pub(crate) fn watches(&self, outermost: bool, wanted: bool) -> bool {
+        self.watching.takes(outermost, wanted)
+    }
+
+    /// Looks whether the peer has left, and has the task woken when it does, unless nothing can see that.
+    pub(crate) fn look(&self, task: &mut Task<'_>) {
+        self.facts.see(self.watching.look(task));
+    }
+
+    /// Makes the transport fail. Where the end of the connection would be taken for the end of an `answer`, it is a reset.
+    pub(crate) fn poison(&self, answer: bool) {
+        self.facts.see(Sight::POISONED);
+        if answer {
+            self.watching.reset();
+        }
+    }
+
+    /// Lets go of the socket.
+    pub(crate) fn unwatch(&self) {
+        self.watching.end();
+    }
+
+    /// Whether the peer would be seen to leave.
+    pub(crate) fn disconnect_watch(&self) -> DisconnectWatch {
+        let gone = Sight::RESET.and(Sight::FAILED).and(Sight::EOF);
+        let sight = self.facts.sight();
+        if sight.has(Sight::EOF) && self.allows_half_close() {
+            DisconnectWatch::Blind(Blind::HalfClosed)
+        } else if sight.has(gone) || self.is_http2() || self.watching.is_looking() {
+            DisconnectWatch::Armed
+        } else {
+            DisconnectWatch::Blind(Blind::NotWatchable)
+        }
+    }
+
+    /// Remembers the task that polls the transport, where it may have to be woken.
+    pub(crate) fn polled_by(&self, task: &Waker) {
+        if !self.is_http2() {
+            return;
+        }
+        let mut known = lock(&self.task);
+        if known.as_ref().is_none_or(|known| !known.will_wake(task)) {
+            *known = Some(task.clone());
+        }
+    }
+
+    /// HTTP/2 knows no half of a connection.
+    fn allows_half_close(&self) -> bool {
+        self.half_close && !self.is_http2()
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+}
+
+/// Nothing of it is left half done by a panic of user code, which runs outside of its locks.
+impl UnwindSafe for Context {}
+impl RefUnwindSafe for Context {}
+
+/// Nothing that may panic runs under it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("id", &self.id)
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}
