@@ -16,24 +16,104 @@ use std::{
 
 use axum::{Router, body::Bytes, routing};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::{runtime, sync::mpsc};
-use tower_lifecycle_benches::Subject;
+use tokio::{net::TcpListener as TokioListener, runtime, sync::mpsc};
+use tower_lifecycle::{LifecycleLayer, Observer, Server};
+use tower_lifecycle_benches::{Counting, Subject};
 
-/// Two runs, because a subscriber that is installed stays.
-const RUNS: [&[Subject]; 2] = [
+/// Runs of their own: for the connection, and because a subscriber that is installed stays.
+const RUNS: [&[Served]; 3] = [
     &[
-        Subject::Bare,
-        Subject::PassThrough,
-        Subject::LifecycleNone,
-        Subject::LifecycleCounting,
-        Subject::LifecycleNoData,
-        Subject::LifecycleAll,
-        Subject::Trace,
-        Subject::Prometheus,
-        Subject::OtelSdk,
+        Served::Layer(Subject::Bare),
+        Served::Layer(Subject::PassThrough),
+        Served::Layer(Subject::LifecycleNone),
+        Served::Layer(Subject::LifecycleCounting),
+        Served::Layer(Subject::LifecycleNoData),
+        Served::Layer(Subject::LifecycleAll),
+        Served::Layer(Subject::Trace),
+        Served::Layer(Subject::Prometheus),
+        Served::Layer(Subject::OtelSdk),
     ],
-    &[Subject::Bare, Subject::LifecycleCounting, Subject::TraceInfo, Subject::TraceAll],
+    &[
+        Served::Layer(Subject::Bare),
+        Served::Layer(Subject::LifecycleCounting),
+        Served::SeamNone,
+        Served::Seam,
+        Served::SeamAll,
+        Served::ServerNone,
+        Served::Server,
+        Served::ServerAll,
+        Served::Layer(Subject::Trace),
+    ],
+    &[
+        Served::Layer(Subject::Bare),
+        Served::Layer(Subject::LifecycleCounting),
+        Served::Layer(Subject::TraceInfo),
+        Served::Layer(Subject::TraceAll),
+    ],
 ];
+
+/// An application, and what serves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// `axum::serve`, with a layer inside the router.
+    Layer(Subject),
+    /// `axum::serve` by the seam, with nobody observing.
+    SeamNone,
+    /// The same with every hook.
+    Seam,
+    /// The same with times, URI and trailers.
+    SeamAll,
+    /// The library's own `Server`, with nobody observing.
+    ServerNone,
+    /// The same with every hook.
+    Server,
+    /// The same with times, URI and trailers.
+    ServerAll,
+}
+
+impl Served {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Layer(subject) => subject.name(),
+            Self::SeamNone => "seam ()",
+            Self::Seam => "seam counting",
+            Self::SeamAll => "seam counting, all",
+            Self::ServerNone => "Server ()",
+            Self::Server => "Server counting",
+            Self::ServerAll => "Server counting, all",
+        }
+    }
+
+    fn enter(self) {
+        if let Self::Layer(subject) = self {
+            subject.enter();
+        }
+    }
+
+    async fn serve(self, listener: TokioListener, router: Router) -> io::Result<()> {
+        match self {
+            Self::Layer(subject) => axum::serve(listener, subject.layered(router)).await,
+            Self::SeamNone => seam(LifecycleLayer::new(()), listener, router).await,
+            Self::Seam => seam(LifecycleLayer::new(Counting::hooks()), listener, router).await,
+            Self::SeamAll => seam(LifecycleLayer::new(Counting::all()), listener, router).await,
+            Self::ServerNone => Server::new(listener, LifecycleLayer::new(())).serve(router).await,
+            Self::Server => {
+                Server::new(listener, LifecycleLayer::new(Counting::hooks())).serve(router).await
+            }
+            Self::ServerAll => {
+                Server::new(listener, LifecycleLayer::new(Counting::all())).serve(router).await
+            }
+        }
+    }
+}
+
+async fn seam<O: Observer>(
+    lifecycle: LifecycleLayer<O>,
+    listener: TokioListener,
+    router: Router,
+) -> io::Result<()> {
+    axum::serve(lifecycle.listener(listener), lifecycle.make_service(router)).await
+}
 
 const ROUNDS: usize = 60;
 const CONNECTIONS: u32 = 16;
@@ -67,7 +147,7 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-fn run(subjects: &[Subject], rounds: usize) -> Result<Vec<Contender>, Failed> {
+fn run(subjects: &[Served], rounds: usize) -> Result<Vec<Contender>, Failed> {
     let contenders = subjects.iter().map(|&subject| Contender::start(subject));
     let mut contenders = contenders.collect::<Result<Vec<_>, _>>()?;
     for contender in &mut contenders {
@@ -87,7 +167,9 @@ fn run(subjects: &[Subject], rounds: usize) -> Result<Vec<Contender>, Failed> {
 }
 
 fn report(contenders: &[Contender]) {
-    let Some(bare) = contenders.iter().find(|contender| contender.subject == Subject::Bare) else {
+    let Some(bare) =
+        contenders.iter().find(|contender| contender.subject == Served::Layer(Subject::Bare))
+    else {
         return;
     };
     println!();
@@ -109,7 +191,7 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
 
 /// A subject's server and the connections to it.
 struct Contender {
-    subject: Subject,
+    subject: Served,
     clock: Clock,
     connections: Vec<TcpStream>,
     /// A response's bytes on the wire. The date in it does not change its length.
@@ -122,7 +204,7 @@ struct Contender {
 type Clock = mpsc::UnboundedSender<Sender<Duration>>;
 
 impl Contender {
-    fn start(subject: Subject) -> Result<Self, Failed> {
+    fn start(subject: Served) -> Result<Self, Failed> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
@@ -188,15 +270,14 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// Serves until nobody can ask any more.
 fn serve(
-    subject: Subject,
+    subject: Served,
     listener: TcpListener,
     mut asked: mpsc::UnboundedReceiver<Sender<Duration>>,
 ) -> io::Result<()> {
     let router = Router::new().route("/exchange", routing::post(async |body: Bytes| body));
-    let app = subject.layered(router);
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let listener = TokioListener::from_std(listener)?;
+        let server = tokio::spawn(subject.serve(listener, router));
         while let Some(answer) = asked.recv().await {
             let now = clock_gettime(ClockId::ThreadCPUTime);
             let cpu = Duration::try_from(now).unwrap_or_default();
