@@ -16,6 +16,7 @@ use axum::{
     serve::{IncomingStream, Listener, ListenerExt, TapIo},
 };
 use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -148,7 +149,7 @@ where
 
 impl<S, O, B> Service<Request> for Outermost<S, O>
 where
-    S: Service<Request<RequestBody<Body>>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody<Unwrapped>>, Response = Response<B>, Error = Infallible>,
     O: Observer,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<axum::BoxError> + 'static,
@@ -162,7 +163,42 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        OutermostFuture { inner: self.0.call(request) }
+        OutermostFuture { inner: self.0.call(request.map(|inner| Unwrapped { inner })) }
+    }
+}
+
+pin_project! {
+    /// axum's request body, with errors as the server has made them: the router wraps them in its own, and would do so once
+    /// more.
+    pub struct Unwrapped {
+        #[pin]
+        inner: Body,
+    }
+}
+
+impl http_body::Body for Unwrapped {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        self.project().inner.poll_frame(cx).map_err(axum::Error::into_inner)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl fmt::Debug for Unwrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unwrapped").finish_non_exhaustive()
     }
 }
 

@@ -21,7 +21,7 @@ use tower_layer::Layer;
 pub use self::tls::TlsListener;
 #[cfg(feature = "axum")]
 pub use self::{
-    axum::{AxumListener, MakeLifecycle, Outermost, UntappedListener},
+    axum::{AxumListener, MakeLifecycle, Outermost, UntappedListener, Unwrapped},
     route::{Route, RouteLayer},
 };
 #[cfg(feature = "hyper")]
