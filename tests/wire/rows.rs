@@ -55,7 +55,6 @@ fn axum_serves_every_row_as_it_would_without_its_seam() {
 }
 
 #[test]
-#[ignore = "defect: through the seam a handler's error is an axum::Error in an axum::Error"]
 fn handlers_of_axum_are_told_the_same_errors() {
     by_axum(|seen, bare, what| assert_eq!(seen.read, bare.read, "{what}"));
 }
