@@ -42,6 +42,9 @@ pub(crate) struct Settings<O> {
     pub(crate) joins: bool,
     /// The observer is told of connections.
     pub(crate) tells: bool,
+    /// Of when their bytes passed, too.
+    #[cfg(feature = "conn")]
+    pub(crate) stamps: bool,
     /// Each request is given its connection.
     pub(crate) connections: bool,
     /// An exchange does not outlive its client.
@@ -63,6 +66,8 @@ impl<O: Observer> LifecycleLayer<O> {
         let settings = Settings {
             interest: interest.of_exchanges(),
             tells: interest.contains(Interest::CONNECTION),
+            #[cfg(feature = "conn")]
+            stamps: interest.contains(Interest::IO_TIMES),
             observer: Arc::new(observer),
             role: Role::Server,
             errors: ErrorTypes::default(),
@@ -209,6 +214,8 @@ impl<O> Clone for Settings<O> {
             handles: self.handles,
             joins: self.joins,
             tells: self.tells,
+            #[cfg(feature = "conn")]
+            stamps: self.stamps,
             connections: self.connections,
             cancels: self.cancels,
             #[cfg(feature = "conn")]

@@ -279,7 +279,7 @@ pub use self::{
     close::{Close, Evidence, Initiator, Reason, Stage},
     conn::{
         Address, Connection, ConnectionClose, ConnectionId, ConnectionReason, ConnectionSummary,
-        Tls, UpgradeGuard, UpgradeSummary,
+        IoTimes, Tls, UpgradeGuard, UpgradeSummary,
     },
     event::{
         Data, Disconnect, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose,

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use super::{ConnectionId, Context, UpgradeGuard};
+use super::{ConnectionId, Context, IoTimes, UpgradeGuard};
 
 /// A view of one connection, while it lives and after. Cheap to clone; it keeps no socket open.
 ///
@@ -92,6 +92,11 @@ impl Connection {
     /// For the task that is to serve an upgraded stream.
     pub fn guard_upgrade(&self) -> UpgradeGuard {
         UpgradeGuard::new(Arc::clone(&self.0))
+    }
+
+    /// When its bytes passed, if asked for by [`Interest::IO_TIMES`](crate::Interest::IO_TIMES).
+    pub fn times(&self) -> Option<IoTimes> {
+        self.0.times()
     }
 
     /// How many exchanges the server has begun on it so far.

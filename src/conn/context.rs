@@ -12,7 +12,7 @@ use std::{
     },
     task::{Context as Task, Waker},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 #[cfg(feature = "conn")]
@@ -23,6 +23,7 @@ use super::{
     facts::{Facts, Sight},
     id::ConnectionId,
     queue::{Queue, Waiting},
+    times::{IoTimes, Stamps},
     watching::{Blind, DisconnectWatch, Watch, Watching},
 };
 use crate::{Reason, clock::Clock};
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     driven: bool,
     /// If times are wanted.
     began: Option<Instant>,
+    /// If those of its bytes are.
+    stamps: Option<Box<Stamps>>,
     /// It speaks HTTP/2.
     http2: AtomicBool,
     exchanges: AtomicU64,
@@ -61,11 +64,14 @@ pub(crate) struct Context {
 }
 
 /// What a seam wants of its connections.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub(crate) struct Settings {
     pub(crate) hears: Arc<dyn Hears>,
     pub(crate) clock: Clock,
     /// Times are wanted.
     pub(crate) timed: bool,
+    /// Those of bytes too.
+    pub(crate) stamped: bool,
     /// A peer that sends no more is not gone.
     pub(crate) half_close: bool,
     /// Somebody tells those who wait after each poll of the connection.
@@ -85,13 +91,14 @@ impl Context {
         about: About,
         watch: Option<Box<dyn Watch>>,
     ) -> Arc<Self> {
-        let Settings { hears, clock, timed, half_close, driven } = settings;
+        let Settings { hears, clock, timed, stamped, half_close, driven } = settings;
         let context = Arc::new(Self {
             id: ConnectionId::next(),
             about,
             facts: Facts::default(),
             hears: Mutex::new(Some(Arc::clone(&hears))),
-            began: timed.then(|| clock.now()),
+            began: (timed || stamped).then(|| clock.now()),
+            stamps: stamped.then(Box::default),
             clock,
             half_close,
             driven,
@@ -203,6 +210,11 @@ impl Context {
         self.began.map(|_| self.clock.now())
     }
 
+    /// When its bytes passed, if that is wanted.
+    pub(super) fn times(&self) -> Option<IoTimes> {
+        self.stamps.as_deref().map(Stamps::read)
+    }
+
     /// What the server says of the end of the connection, which is more than its transport shows.
     pub(crate) fn tell(&self, reason: ConnectionReason) {
         let _ = self.told.set(reason);
@@ -250,6 +262,36 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.leave();
+    }
+}
+
+// ===== What passes =====
+
+/// As the transport's reader and writer see it.
+impl Context {
+    #[inline]
+    pub(crate) fn received(&self, bytes: usize) {
+        self.facts.receive(bytes);
+        self.stamp(Stamps::receive);
+    }
+
+    #[inline]
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.facts.send(bytes);
+        self.stamp(Stamps::send);
+    }
+
+    /// The transport does not take more.
+    #[inline]
+    pub(crate) fn refused(&self) {
+        self.stamp(Stamps::refuse);
+    }
+
+    #[inline]
+    fn stamp(&self, stamp: fn(&Stamps, Duration)) {
+        if let (Some(stamps), Some(began)) = (&self.stamps, self.began) {
+            stamp(stamps, self.clock.now().saturating_duration_since(began));
+        }
     }
 }
 

@@ -51,19 +51,24 @@ impl<T> Io<T> {
         if self.context.facts.sight().has(Sight::POISONED) { Err(poisoned()) } else { Ok(()) }
     }
 
-    fn sent(&self, first: Option<&[u8]>, sent: io::Result<usize>) -> Poll<io::Result<usize>> {
-        match &sent {
-            Ok(bytes) => {
+    fn sent(
+        &self,
+        first: Option<&[u8]>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Pending => self.context.refused(),
+            Poll::Ready(Ok(bytes)) => {
                 if self.context.facts.sent() == 0
                     && first.is_some_and(|it| it.starts_with(b"HTTP/1"))
                 {
                     self.context.facts.see(Sight::SPEAKS_HTTP1);
                 }
-                self.context.facts.send(*bytes);
+                self.context.sent(*bytes);
             }
-            Err(error) => self.context.facts.fail(error),
+            Poll::Ready(Err(error)) => self.context.facts.fail(error),
         }
-        Poll::Ready(sent)
+        polled
     }
 
     fn failed(&self, done: io::Result<()>) -> io::Result<()> {
@@ -111,7 +116,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Io<T> {
         if done.is_ok() {
             match buf.filled().len() - before {
                 0 if room > 0 => this.context.facts.see(Sight::EOF),
-                bytes => this.context.facts.receive(bytes),
+                bytes => this.context.received(bytes),
             }
         }
         Poll::Ready(done)
@@ -126,8 +131,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
-        let sent = ready!(Pin::new(&mut self.inner).poll_write(task, buf));
-        self.sent(Some(buf), sent)
+        let polled = Pin::new(&mut self.inner).poll_write(task, buf);
+        self.sent(Some(buf), polled)
     }
 
     #[inline]
@@ -137,8 +142,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
-        let sent = ready!(Pin::new(&mut self.inner).poll_write_vectored(task, bufs));
-        self.sent(bufs.first().map(|buf| &**buf), sent)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(task, bufs);
+        self.sent(bufs.first().map(|buf| &**buf), polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -22,6 +22,7 @@ mod id;
 #[cfg(feature = "conn")]
 mod io;
 mod queue;
+mod times;
 #[cfg(feature = "tokio-rustls")]
 mod tls;
 #[cfg(feature = "conn")]
@@ -35,6 +36,7 @@ pub use self::{
     close::{ConnectionClose, ConnectionReason, ConnectionSummary},
     connection::{Address, Connection, Tls},
     id::ConnectionId,
+    times::IoTimes,
     upgrade::{UpgradeGuard, UpgradeSummary},
     watching::{Blind, DisconnectWatch},
 };

@@ -61,16 +61,19 @@ interests! {
     WAITS = 14;
     /// [`Observer`](crate::Observer)'s hooks of the connection.
     CONNECTION = 15;
+    /// When the bytes of a connection passed: [`Connection::times`](crate::Connection::times). A read of the clock for each read
+    /// and each write of its transport.
+    IO_TIMES = 16;
 }
 
 impl Interest {
     /// Nothing: the layer passes requests and bodies through, `begin` is not called.
     pub const NONE: Self = Self(0);
     /// Everything.
-    pub const ALL: Self = Self((1 << 16) - 1);
-    /// What an observer hears of that does not say: every hook, and all in the summary but [`WAITS`](Self::WAITS), which
-    /// cost by the frame.
-    pub const DEFAULT: Self = Self(Self::ALL.0 & !Self::WAITS.0);
+    pub const ALL: Self = Self((1 << 17) - 1);
+    /// What an observer hears of that does not say: every hook, and all in the summaries but [`WAITS`](Self::WAITS) and
+    /// [`IO_TIMES`](Self::IO_TIMES), which cost by the frame and by the read.
+    pub const DEFAULT: Self = Self(Self::ALL.0 & !Self::WAITS.0 & !Self::IO_TIMES.0);
     /// Both directions' data hooks.
     pub const DATA: Self = Self(Self::REQUEST_DATA.0 | Self::RESPONSE_DATA.0);
 
@@ -89,7 +92,7 @@ impl Interest {
 
     /// What of it is about exchanges.
     pub(crate) const fn of_exchanges(self) -> Self {
-        Self(self.0 & !Self::CONNECTION.0)
+        Self(self.0 & !(Self::CONNECTION.0 | Self::IO_TIMES.0))
     }
 
     /// With what the asked for is of no use without.
