@@ -1,32 +1,32 @@
 //! One connection: its facts, the exchanges that wait for one of them, and who is to hear of it.
-//!
-//! The connection is over when its transport is dropped, all exchanges that its server holds are closed, and nobody can begin
-//! another, whichever is last.
+
+mod over;
 
 use std::{
     fmt,
     panic::{RefUnwindSafe, UnwindSafe},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context as Task, Waker},
-    thread,
     time::{Duration, Instant},
 };
 
 #[cfg(feature = "conn")]
 use super::attend::attend;
 use super::{
-    About, Connection, ConnectionClose, ConnectionReason, ConnectionSummary, UpgradeSummary,
-    close::Seen,
+    About, Connection, ConnectionReason, ConnectionSummary, UpgradeSummary,
     facts::{Facts, Sight},
     id::ConnectionId,
+    lock::lock,
     queue::{Queue, Waiting},
     times::{IoTimes, Stamps},
     watching::{Blind, DisconnectWatch, Watch, Watching},
 };
-use crate::{Reason, clock::Clock};
+use crate::clock::Clock;
+
+pub(crate) use self::over::Hold;
 
 pub(crate) struct Context {
     pub(crate) id: ConnectionId,
@@ -125,86 +125,6 @@ impl Context {
         if self.allows_half_close() { sight.without(Sight::EOF) } else { sight }
     }
 
-    pub(crate) fn exchanges(&self) -> u64 {
-        self.exchanges.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn upgrades(&self) -> u64 {
-        self.upgraded.load(Ordering::Relaxed)
-    }
-
-    /// The server calls its service for another request. Which it is, from one on.
-    pub(crate) fn arrive(&self, http2: bool) -> u64 {
-        if http2 {
-            self.http2.store(true, Ordering::Relaxed);
-        }
-        self.watching.rest();
-        self.exchanges.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// An exchange that the server holds begins: it keeps the connection open.
-    pub(crate) fn begin(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.exchanges_open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An exchange that the server held is closed.
-    pub(crate) fn end(self: &Arc<Self>, reason: Reason) {
-        let cut = match reason {
-            Reason::Upgraded => {
-                self.upgraded.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-            // Its task may see the end of the connection before the transport is dropped.
-            Reason::Disconnected | Reason::Shutdown => true,
-            // HTTP/1 has no other way to say so.
-            Reason::ServiceFailed | Reason::ResponseFailed | Reason::LengthMismatch => {
-                !self.is_http2()
-            }
-            _ => false,
-        };
-        if cut {
-            self.cut.store(true, Ordering::Relaxed);
-        }
-        // What is sent after an exchange that broke may be somebody's answer to that.
-        let answered = if reason.is_complete() { self.facts.sent() } else { u64::MAX };
-        self.answered.store(answered, Ordering::Relaxed);
-        self.exchanges_open.fetch_sub(1, Ordering::AcqRel);
-        self.leave();
-    }
-
-    /// The task of an upgraded stream begins. Who is to hear of its end.
-    pub(super) fn guard(&self) -> Option<Arc<dyn Hears>> {
-        self.guards.fetch_add(1, Ordering::Relaxed);
-        lock(&self.hears).clone()
-    }
-
-    /// It ends.
-    pub(super) fn unguard(&self) {
-        self.guards.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// How an upgraded stream ended whose task lets it go now.
-    pub(super) fn upgrade_close(&self, unwinding: bool) -> ConnectionClose {
-        let close = ConnectionClose::of_upgrade(self.facts.sight(), self.is_http2(), unwinding);
-        if close.reason.is_cut() {
-            self.cut.store(true, Ordering::Relaxed);
-        }
-        close
-    }
-
-    /// Upgraded streams that live. On HTTP/1 the connection itself is one.
-    pub(super) fn open_upgrades(&self) -> u64 {
-        let upgraded = self.upgrades() > 0 && !self.is_http2();
-        let itself = upgraded && !self.facts.sight().has(Sight::DROPPED);
-        self.guards.load(Ordering::Relaxed).max(u64::from(itself))
-    }
-
-    /// Exchanges that the server holds.
-    pub(super) fn open_exchanges(&self) -> u64 {
-        self.exchanges_open.load(Ordering::Acquire) as u64
-    }
-
     /// If times are wanted.
     pub(super) fn now(&self) -> Option<Instant> {
         self.began.map(|_| self.clock.now())
@@ -213,55 +133,6 @@ impl Context {
     /// When its bytes passed, if that is wanted.
     pub(super) fn times(&self) -> Option<IoTimes> {
         self.stamps.as_deref().map(Stamps::read)
-    }
-
-    /// What the server says of the end of the connection, which is more than its transport shows.
-    pub(crate) fn tell(&self, reason: ConnectionReason) {
-        let _ = self.told.set(reason);
-    }
-
-    /// Something that kept it open does no more.
-    fn leave(self: &Arc<Self>) {
-        if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        let sent = self.facts.sent();
-        let seen = Seen {
-            sight: self.facts.sight(),
-            gone: self.sight(),
-            told: self.told.get().copied(),
-            exchanges: self.exchanges(),
-            cut: self.cut.load(Ordering::Relaxed),
-            refused: self.upgrades() == 0 && sent > self.answered.load(Ordering::Relaxed),
-        };
-        let duration = self.began.map(|began| self.clock.now() - began);
-        let connection = Connection(Arc::clone(self));
-        let summary = ConnectionSummary::new(connection, seen.close(), duration);
-        let hears = lock(&self.hears).take();
-        if let Some(hears) = hears {
-            hears.closed(&summary);
-        }
-    }
-}
-
-/// Keeps a connection open: whoever has it may begin an exchange. A task of an HTTP/2 stream may do so when the transport is
-/// gone.
-pub(crate) struct Hold(Arc<Context>);
-
-impl Hold {
-    pub(crate) fn new(context: &Arc<Context>) -> Arc<Self> {
-        context.open.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self(Arc::clone(context)))
-    }
-
-    pub(crate) fn connection(&self) -> Connection {
-        Connection(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.leave();
     }
 }
 
@@ -351,21 +222,6 @@ impl Context {
             self.settle();
         }
     }
-
-    /// The transport is dropped.
-    pub(crate) fn dropped(self: &Arc<Self>) {
-        let unwinding = if thread::panicking() { Sight::UNWOUND } else { Sight::NONE };
-        self.facts.see(Sight::DROPPED.and(unwinding));
-        self.unwatch();
-        *lock(&self.task) = None;
-        let streams = self.is_http2() && self.guards.load(Ordering::Relaxed) > 0;
-        if streams || self.open_exchanges() > 0 {
-            self.cut.store(true, Ordering::Relaxed);
-        }
-        self.queue.end();
-        self.settle();
-        self.leave();
-    }
 }
 
 // ===== Watching =====
@@ -431,11 +287,6 @@ impl Context {
 /// Nothing of it is left half done by a panic of user code, which runs outside of its locks.
 impl UnwindSafe for Context {}
 impl RefUnwindSafe for Context {}
-
-/// Nothing that may panic runs under it.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,6 +21,7 @@ mod hyper;
 mod id;
 #[cfg(feature = "conn")]
 mod io;
+mod lock;
 mod queue;
 mod times;
 #[cfg(feature = "tokio-rustls")]

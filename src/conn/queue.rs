@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use super::{context::lock, facts::Sight};
+use super::{facts::Sight, lock::lock};
 
 /// An exchange that waits.
 pub(crate) trait Waiter: Send + Sync {

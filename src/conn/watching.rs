@@ -10,7 +10,7 @@ use std::{
     task::{Context as Task, Poll},
 };
 
-use super::{context::lock, facts::Sight};
+use super::{facts::Sight, lock::lock};
 use crate::close::words;
 
 /// Whether it would be noticed that the client has left.

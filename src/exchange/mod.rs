@@ -3,6 +3,7 @@
 mod cell;
 mod core;
 mod counter;
+mod departure;
 mod gate;
 mod id;
 mod join;
@@ -19,9 +20,10 @@ mod summary;
 mod waits;
 
 #[cfg(feature = "hyper")]
-pub(crate) use self::seat::taken;
+pub(crate) use self::departure::taken;
 pub(crate) use self::{
     cell::Exchange,
+    departure::{complete, look, lost, upgraded},
     id::LazyId,
     join::{Join, Newcomer},
     link::Link,
@@ -29,7 +31,7 @@ pub(crate) use self::{
     machine::{Cause, Fact, Role},
     outside::Outside,
     report::{Direction, Report},
-    seat::{Place, Seat, complete, look, lost, upgraded},
+    seat::{Place, Seat},
 };
 pub use self::{
     id::ExchangeId,

@@ -122,16 +122,17 @@ impl Outside {
     }
 
     /// Why a body that came from the peer failed: what its error says, and what the connection shows where that agrees or
-    /// the error cannot be read.
+    /// the error says nothing of it. h2 hides from its errors' sources that a connection was lost.
     pub(crate) fn cause_of(
         &self,
         error: Option<&(dyn Error + 'static)>,
         otherwise: Reason,
     ) -> Cause {
         let said = self.errors.of_peer(error, otherwise);
-        let agrees = matches!(said.reason, Reason::Disconnected | Reason::Reset) || error.is_none();
-        let seen = self.seat.as_ref().and_then(|seat| Cause::left(seat.sight()));
-        seen.filter(|_| agrees).unwrap_or(said)
+        let Some(seat) = &self.seat else { return said };
+        let is_silent = error.is_none() || seat.is_http2() && said.reason == otherwise;
+        let agrees = is_silent || matches!(said.reason, Reason::Disconnected | Reason::Reset);
+        Cause::left(seat.sight()).filter(|_| agrees).unwrap_or(said)
     }
 
     pub(crate) fn length_mismatch(&self, direction: Direction, evidence: Evidence) -> Cause {
