@@ -2,7 +2,7 @@
 //! read and what hyper says is the same through a seam.
 
 use crate::{
-    served::{Case, Outcome, undated},
+    served::{Case, undated},
     support::{
         rows::{self, Row, SERVICE_FAILED, run},
         seams::Seam,
