@@ -28,9 +28,9 @@ use tokio::{
 };
 use tower::service_fn;
 use tower_lifecycle::{
-    Connection, ConnectionReason, ConnectionSummary, EventKind, Interest, LifecycleLayer, Listener,
-    Observer, Reason, RequestHead, Server, Summary,
-    conn::{Parts, Transport},
+    Connection, ConnectionReason, ConnectionSummary, EventKind, ExchangeHandle, Interest,
+    LifecycleLayer, Listener, Observer, Reason, RequestHead, Server, Summary,
+    conn::{Blind, DisconnectWatch, Parts, Transport},
     observe,
     testing::{Client, Http2Frame, Recorder},
 };
@@ -236,10 +236,13 @@ async fn a_client_that_breaks_off_within_a_frame_is_disconnected() {
 #[tokio::test]
 async fn with_half_close_the_server_is_not_taken_for_the_client() {
     let recorder = Recorder::new();
-    let called = Arc::new(Notify::new());
-    let lifecycle = LifecycleLayer::new(recorder.clone()).half_close(true);
+    let lifecycle = LifecycleLayer::new(recorder.clone()).with_handle().half_close(true);
     let (listener, addr) = bind().await;
-    let app = parks(&called);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let app = Router::new().fallback(any(async move |exchange: ExchangeHandle| {
+        tell.send(exchange).unwrap();
+        pending::<()>().await;
+    }));
     let mut client = Client::connect(addr).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     let mut builder = builder();
@@ -247,8 +250,14 @@ async fn with_half_close_the_server_is_not_taken_for_the_client() {
     let task = tokio::spawn(lifecycle.serve_connection(&builder, stream, app));
     client.send(GET).await.unwrap();
     client.fin().await.unwrap();
-    called.notified().await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let exchange = told.recv().await.unwrap();
+    timeout(PATIENCE, async {
+        while exchange.disconnect_watch() != DisconnectWatch::Blind(Blind::HalfClosed) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the closed side is seen");
     task.abort();
     let exchange = recorder.settled(1).await.remove(0);
     let closed = recorder.disconnected(1).await;

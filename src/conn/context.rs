@@ -208,18 +208,18 @@ impl Context {
         self.queue.settle(self.facts.polls(), self.sight())
     }
 
+    /// The same once the transport is dropped: who comes then finds nobody who would.
+    pub(crate) fn settle_late(&self) {
+        if self.facts.sight().has(Sight::DROPPED) {
+            self.settle();
+        }
+    }
+
     /// Wakes the task that polls the transport, which then shows that it lives.
     pub(crate) fn wake(&self) {
         let task = lock(&self.task).clone();
         if let Some(task) = task {
             task.wake();
-        }
-    }
-
-    /// The same once the transport is dropped: who comes then finds nobody who would.
-    pub(crate) fn settle_late(&self) {
-        if self.facts.sight().has(Sight::DROPPED) {
-            self.settle();
         }
     }
 }

@@ -40,12 +40,10 @@ sights! {
     DROPPED = 3;
     /// Its owner has dropped it while a panic unwound.
     UNWOUND = 4;
-    /// We have shut down our side.
-    SHUT_DOWN = 5;
     /// We have made it fail, because the peer is gone.
-    POISONED = 6;
+    POISONED = 5;
     /// What was sent first was an answer of HTTP/1.
-    SPEAKS_HTTP1 = 7;
+    SPEAKS_HTTP1 = 6;
 }
 
 impl Sight {

@@ -165,7 +165,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
         // The socket is to be nobody else's when it is shut down.
         self.context.unwatch();
         let done = ready!(Pin::new(&mut self.inner).poll_shutdown(task));
-        self.context.facts.see(Sight::SHUT_DOWN);
         Poll::Ready(self.failed(done))
     }
 }
