@@ -145,6 +145,11 @@ impl<L: Listener> Core<L> {
     /// Before the hooks are called. The last stage comes with the verdict.
     #[cold]
     fn show(&self, calls: Calls, live: &Live) {
+        if let (true, Some(how)) =
+            (calls.contains(Calls::REQUEST_CLOSE), self.machine.request_close())
+        {
+            let _ = live.request_close.set(how);
+        }
         if !calls.contains(Calls::CLOSE) {
             live.set_stage(self.machine.stage());
         }

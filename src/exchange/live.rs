@@ -23,7 +23,7 @@ use super::{
     report::Direction,
 };
 use crate::{
-    Close, Connection, Data, Disconnect, Finish, Stage,
+    Close, Connection, Data, Disconnect, Finish, RequestClose, Stage,
     clock::Clock,
     observe::{Panics, shield},
 };
@@ -40,6 +40,8 @@ pub(crate) struct Live {
     #[cfg(feature = "axum")]
     pub(crate) route: OnceLock<Arc<str>>,
     stage: AtomicU8,
+    /// Set when the request side is over.
+    pub(crate) request_close: OnceLock<RequestClose>,
     request: Counter,
     response: Counter,
     /// What the summary says: a task may read on after the close, and is counted no more.
@@ -119,6 +121,7 @@ impl Live {
             #[cfg(feature = "axum")]
             route: OnceLock::new(),
             stage: AtomicU8::new(Stage::Request as u8),
+            request_close: OnceLock::new(),
             request: Counter::default(),
             response: Counter::default(),
             totals: OnceLock::new(),

@@ -13,7 +13,7 @@ pub use self::axum::MissingHandle;
 pub use self::on_close::{OnClose, TooManyCallbacks};
 pub use crate::conn::{Blind, DisconnectWatch};
 use crate::{
-    Close, Connection, Disconnect, ExchangeId, Finish, Stage,
+    Close, Connection, Disconnect, ExchangeId, Finish, RequestClose, Stage,
     exchange::{Direction, Join, LayerId, Live, Role},
 };
 
@@ -116,6 +116,11 @@ impl ExchangeHandle {
     /// Where the exchange is. [`Stage::Done`] once [`close_reason`](Self::close_reason) has an answer.
     pub fn stage(&self) -> Stage {
         self.0.stage()
+    }
+
+    /// How the request side ended; `None` while it may go on: a body that somebody holds and that is not read to its end.
+    pub fn request_close(&self) -> Option<RequestClose> {
+        self.0.request_close.get().copied()
     }
 
     /// What of the request body has left for the handler, until the close.
