@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::{Future, pending},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     time::Duration,
 };
 
@@ -167,7 +167,7 @@ impl<L: Accept, O: Observer> Server<L, O> {
                 accepted = self.listener.accept() => match accepted {
                     Ok(stream) => {
                         let served = self.lifecycle.serve_connection(&self.builder, stream, service.clone());
-                        connections.spawn(drive(served, self.header_timeout, ended.clone()));
+                        connections.spawn(drive(Box::pin(served), self.header_timeout, ended.clone()));
                     }
                     Err(error) => super::pause(&error).await,
                 },
@@ -195,12 +195,11 @@ impl<L: Accept, O: Observer> Server<L, O> {
 
 /// Serves one connection, with an eye on its beginning and on the end of the server.
 async fn drive<C: Serving>(
-    served: ServeConnection<C>,
+    mut served: Pin<Box<ServeConnection<C>>>,
     header_timeout: Duration,
     mut ended: watch::Receiver<()>,
 ) {
     let connection = served.connection();
-    let mut served = pin!(served);
     let mut deadline = pin!(sleep(header_timeout));
     let mut begins = true;
     let mut goes_on = true;
