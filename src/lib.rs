@@ -235,6 +235,7 @@
 //! - `hyper`: `LifecycleLayer::serve_connection` and `Server` over hyper-util, and `LifecycleLayer::hyper_errors`, which reads
 //!   hyper's and h2's errors, so that an HTTP/2 stream that was reset is told from a malformed body. For HTTP/1
 //!   [`LifecycleLayer::known_error`] is enough.
+//! - `park`: the module `park`: parked long polls that miss nothing, end once, and are bounded. Needs tokio's runtime and time.
 //! - `testing`: the module `testing`, a test kit: a recorder, bodies and clients that misbehave, a leak check.
 //! - `tokio-rustls`: `TlsListener`.
 //! - `tokio-util`: `ExchangeHandle::cancellation_token`.
@@ -263,6 +264,8 @@ mod future;
 pub mod handle;
 mod layer;
 pub mod observe;
+#[cfg(feature = "park")]
+pub mod park;
 #[cfg(feature = "conn")]
 pub mod seam;
 mod service;
@@ -296,6 +299,6 @@ pub use self::{
 };
 
 // Its seams need the features.
-#[cfg(all(doctest, feature = "axum", feature = "hyper"))]
+#[cfg(all(doctest, feature = "axum", feature = "hyper", feature = "park"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
