@@ -1,0 +1,248 @@
+//! What `main` does: reads the command line, opens the store, serves until a signal.
+
+use std::{
+    fs, io,
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+use crate::{
+    auth::{Key, KeyError},
+    config::{Cli, Command, Keys, LogFormat, Serve, Token},
+    queues::Queues,
+    server::{App, LONGEST_PARK},
+    store::{OnNotice, Store, embedded::Embedded, redis::Redis},
+};
+
+/// Why the program did not start, or did not end well, in words for who started it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failed(String);
+
+/// A day, in seconds: how long the tokens of the development mode are valid.
+const DAY: u64 = 24 * 3600;
+
+/// Runs the program.
+///
+/// # Errors
+/// When it cannot start, and when connections were cut at its end.
+pub async fn run(cli: Cli) -> Result<(), Failed> {
+    match cli.command {
+        Some(Command::Token(token)) => print_token(&token),
+        None => serve(&cli.serve).await,
+    }
+}
+
+fn print_token(token: &Token) -> Result<(), Failed> {
+    let key = match given(&token.key)? {
+        Some(key) => key,
+        None => key_from(&token.data_dir.join("dev-secret"), Key::secret)?,
+    };
+    let made = key.token(&token.user, token.service, token.valid.as_secs());
+    let made =
+        made.ok_or_else(|| Failed("a public key cannot sign: give --jwt-secret-file".into()))?;
+    println!("{made}");
+    Ok(())
+}
+
+async fn serve(serve: &Serve) -> Result<(), Failed> {
+    start_log(serve)?;
+    raise_descriptors();
+    let mut signals = Signals::new().map_err(|error| Failed(format!("no signals: {error}")))?;
+    let given = given(&serve.key)?;
+    let dev = given.is_none();
+    if dev && !serve.listen.ip().is_loopback() {
+        return Err(Failed(format!(
+            "without a key it listens on this machine alone: give --jwt-secret-file, or --listen 127.0.0.1:{}",
+            serve.listen.port()
+        )));
+    }
+    let key = match given {
+        Some(key) => key,
+        None => dev_key(&serve.data_dir)?,
+    };
+    let listener = listen(serve.listen).map_err(|error| {
+        Failed(format!("cannot listen on {}: {error}; choose another by --listen", serve.listen))
+    })?;
+    let address = listener.local_addr().map_err(|error| Failed(error.to_string()))?;
+    let (notices, hears) = notices();
+    let store = open_store(serve, notices).await?;
+    let app = App::new(store, key.clone(), serve.settings());
+    let _ = hears.set(Arc::clone(app.queues()));
+    tracing::info!(%address, store = if serve.redis.is_some() { "redis" } else { "embedded" }, "listening");
+    if dev {
+        welcome(address, &key);
+    }
+    let served = app.serve(listener, async move {
+        let signal = signals.next().await;
+        tracing::info!(signal, "told to stop; once more to stop at once");
+        tokio::spawn(async move {
+            signals.next().await;
+            tracing::warn!("stopped at once: parked polls were not answered");
+            std::process::exit(130);
+        });
+    });
+    served.await.map_err(|error| Failed(format!("stopped, but {error}")))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Many come back at once, after a restart, and those that find no place in the queue of the system try again a second later.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: u32 = 4096;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn start_log(serve: &Serve) -> Result<(), Failed> {
+    let filter = EnvFilter::try_new(&serve.log)
+        .map_err(|error| Failed(format!("--log `{}`: {error}", serve.log)))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    match serve.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// Each client needs a descriptor, and the soft limit is often 1024.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files is {:?}, and so is that of clients", limit.current);
+    }
+}
+
+async fn open_store(serve: &Serve, notices: OnNotice) -> Result<Arc<dyn Store>, Failed> {
+    if let Some(url) = &serve.redis {
+        let store = Redis::connect(url, serve.limits(), LONGEST_PARK, notices).await;
+        return Ok(Arc::new(store.map_err(|error| Failed(format!("--redis: {error}")))?));
+    }
+    make_dir(&serve.data_dir)?;
+    let opened = Embedded::open(&serve.data_dir, serve.limits());
+    let opened = opened
+        .map_err(|error| Failed(format!("--data-dir {}: {error}", serve.data_dir.display())))?;
+    Ok(Arc::new(opened.store))
+}
+
+/// Where notices go, once there is somebody to hear them.
+fn notices() -> (OnNotice, Arc<OnceLock<Arc<Queues>>>) {
+    let hears = Arc::new(OnceLock::<Arc<Queues>>::new());
+    let told = Arc::clone(&hears);
+    let notices = Arc::new(move |notice| {
+        if let Some(queues) = told.get() {
+            queues.notice(notice);
+        }
+    });
+    (notices, hears)
+}
+
+/// The key that was given, if one was.
+fn given(keys: &Keys) -> Result<Option<Key>, Failed> {
+    if let Some(path) = &keys.jwt_secret_file {
+        return key_from(path, Key::secret).map(Some);
+    }
+    let public = keys.jwt_public_key_file.as_deref();
+    public.map(|path| key_from(path, Key::ed25519)).transpose()
+}
+
+fn key_from(path: &Path, make: fn(&[u8]) -> Result<Key, KeyError>) -> Result<Key, Failed> {
+    let bytes = fs::read(path)
+        .map_err(|error| Failed(format!("cannot read the key in {}: {error}", path.display())))?;
+    // A file that was made by `echo` or an editor ends with a line's end.
+    make(bytes.trim_ascii()).map_err(|error| Failed(format!("{}: {error}", path.display())))
+}
+
+/// Kept, so that a token works after a restart.
+fn dev_key(data_dir: &Path) -> Result<Key, Failed> {
+    make_dir(data_dir)?;
+    let path = data_dir.join("dev-secret");
+    let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => file
+            .write_all(secret.as_bytes())
+            .map_err(|error| Failed(format!("cannot write {}: {error}", path.display())))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Failed(format!("cannot write {}: {error}", path.display()))),
+    }
+    key_from(&path, Key::secret)
+}
+
+fn make_dir(dir: &Path) -> Result<(), Failed> {
+    fs::create_dir_all(dir).map_err(|error| {
+        Failed(format!(
+            "cannot make the directory {}: {error}; choose another by --data-dir",
+            dir.display()
+        ))
+    })
+}
+
+/// For who tries it. On standard output, the log is on standard error.
+fn welcome(address: SocketAddr, key: &Key) {
+    let (Some(user), Some(service)) = (key.token("dev", false, DAY), key.token("dev", true, DAY))
+    else {
+        return;
+    };
+    // Whoever does not want to read it need not.
+    let _ = writeln!(
+        io::stdout(),
+        r#"
+Development mode: anybody on this machine can read what is below. Valid for a day.
+
+TOKEN={user}
+SERVICE={service}
+
+# Paste all of this: it registers a queue, polls it (which waits for an event), and sends one.
+QUEUE=$(curl -s -X POST -H "Authorization: Bearer $TOKEN" http://{address}/api/v1/register | sed 's/.*"queue_id":"\([^"]*\)".*/\1/')
+curl -s -H "Authorization: Bearer $TOKEN" "http://{address}/api/v1/events?queue_id=$QUEUE&last_event_id=-1" &
+curl -s -H "Authorization: Bearer $SERVICE" -d '{{"users":["dev"],"event":{{"type":"hello"}}}}' http://{address}/api/v1/send
+
+# Or in a browser:
+http://{address}/#token={user}&service={service}
+"#
+    );
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// A file is as large as it may be. Heard, it is an error of the write, as a full disk is; else it ends the program.
+    _too_large: Signal,
+}
+
+/// `SIGXFSZ`, on Linux.
+const FILE_TOO_LARGE: i32 = 25;
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _too_large: signal(SignalKind::from_raw(FILE_TOO_LARGE))?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

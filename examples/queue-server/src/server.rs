@@ -1,0 +1,247 @@
+//! Puts the program together, and takes it down.
+
+use std::{fmt, future::Future, io, ops::Deref, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto::Builder,
+};
+use rustix::net::sockopt;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::interval,
+};
+use tower_lifecycle::{
+    Hooks, LifecycleLayer, Observer, Server, Summary,
+    park::{Policy, Unparked},
+};
+
+use crate::{
+    api::{self, Bodies},
+    auth::Key,
+    metrics::{Metrics, route},
+    queues::{Queues, Times},
+    store::Store,
+};
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+#[derive(Debug)]
+pub struct Parts {
+    pub(crate) key: Key,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) bodies: Bodies,
+    pub(crate) longest_poll: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+    header_timeout: Duration,
+    stalled: Duration,
+    drain_window: Duration,
+    on_end: OnEnd,
+}
+
+/// What ended, told where it ends: see [`App::observed`].
+#[derive(Clone, Copy, Debug)]
+pub enum Ended<'a> {
+    /// A parked poll.
+    Park(&'a Unparked),
+    /// An exchange, of any kind.
+    Exchange(&'a Summary),
+}
+
+#[derive(Clone)]
+struct OnEnd(Arc<dyn Fn(Ended<'_>) + Send + Sync>);
+
+/// What a server allows, and how patient it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long polls take.
+    pub times: Times,
+    /// Polls that are parked at a time.
+    pub max_parked: usize,
+    /// Bodies of requests.
+    pub bodies: Bodies,
+    /// How long a head may take, and a connection may be idle.
+    pub header_timeout: Duration,
+    /// How long a client may leave what was sent to it unacknowledged.
+    pub stalled: Duration,
+    /// Over how long parked polls are answered when the server stops.
+    pub drain_window: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            times: Times::default(),
+            max_parked: 50_000,
+            bodies: Bodies { longest: 1 << 20, slowest: Duration::from_secs(10) },
+            header_timeout: Duration::from_secs(30),
+            stalled: Duration::from_secs(20),
+            drain_window: Duration::from_secs(5),
+        }
+    }
+}
+
+/// No poll is parked for longer, whatever its jitter: what lies between client and server often ends what is silent for a
+/// minute.
+pub const LONGEST_PARK: Duration = Duration::from_secs(50);
+
+/// How much longer than the drain window a stop takes at most.
+const AFTER_DRAIN: Duration = Duration::from_millis(800);
+
+impl App {
+    /// The queues of `store`, for users with tokens by `key`.
+    pub fn new(store: Arc<dyn Store>, key: Key, settings: Settings) -> Self {
+        Self::observed(store, key, settings, |_| {})
+    }
+
+    /// The same, and calls `on_end` after the metrics have heard of it. It must not block.
+    pub fn observed(
+        store: Arc<dyn Store>,
+        key: Key,
+        settings: Settings,
+        on_end: impl Fn(Ended<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        let on_end = OnEnd(Arc::new(on_end));
+        let metrics = Arc::new(Metrics::new());
+        let (hears, tell) = (Arc::clone(&metrics), on_end.clone());
+        let policy = Policy::new().longest(LONGEST_PARK).max_parked(settings.max_parked).on_unpark(
+            move |unparked| {
+                hears.unparked(unparked);
+                (tell.0)(Ended::Park(unparked));
+            },
+        );
+        Self(Arc::new(Parts {
+            key,
+            queues: Arc::new(Queues::new(store, policy, settings.times)),
+            bodies: settings.bodies,
+            longest_poll: LONGEST_PARK,
+            metrics,
+            header_timeout: settings.header_timeout,
+            stalled: settings.stalled,
+            drain_window: settings.drain_window,
+            on_end,
+        }))
+    }
+
+    /// The queues.
+    pub fn queues(&self) -> &Arc<Queues> {
+        &self.0.queues
+    }
+
+    /// The endpoints, as a service of axum.
+    pub fn router(&self) -> axum::Router {
+        api::router(self.clone())
+    }
+
+    /// Serves until `stop`, then accepts no more, answers what is parked, and lets go of the store.
+    ///
+    /// # Errors
+    /// When connections had to be dropped, because they were not done a second after the drain window.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let lifecycle = LifecycleLayer::new(self.observer()).cancel_on_disconnect().hyper_errors();
+        let mut builder = Builder::new(TokioExecutor::new());
+        // A client that vanishes without a word is known to be gone when a ping is not answered.
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.stalled)
+            .keep_alive_timeout(self.stalled);
+        let server = Server::new(Tuned { listener, stalled: self.stalled }, lifecycle)
+            .builder(builder)
+            .header_timeout(self.header_timeout)
+            .grace(self.drain_window + AFTER_DRAIN);
+        let tidy = tokio::spawn(tidy(Arc::clone(&self.queues)));
+        let queues = Arc::clone(&self.queues);
+        let window = self.drain_window;
+        let result = server
+            .serve_until(self.router(), async move {
+                stop.await;
+                tracing::info!(
+                    parked = queues.lot().parked(),
+                    ?window,
+                    "stopping: parked polls are answered"
+                );
+                tokio::spawn(async move { queues.drain(window, AFTER_DRAIN).await });
+            })
+            .await;
+        tidy.abort();
+        self.queues.store().close().await;
+        result
+    }
+
+    fn observer(&self) -> impl Observer + use<> {
+        let (metrics, on_end) = (Arc::clone(&self.metrics), self.on_end.clone());
+        Hooks::new().on_close(move |summary| {
+            metrics.closed(summary);
+            log(summary);
+            (on_end.0)(Ended::Exchange(summary));
+        })
+    }
+}
+
+fn log(summary: &Summary) {
+    tracing::debug!(
+        method = %summary.method,
+        route = route(summary),
+        status = summary.status.map(|status| status.as_u16()),
+        close = %summary.close,
+        duration = ?summary.duration(),
+        "exchange"
+    );
+}
+
+async fn tidy(queues: Arc<Queues>) {
+    let mut every = interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        queues.tidy();
+    }
+}
+
+/// A listener that bounds how long a peer may be silent while something was sent to it: one that reads nothing, or has
+/// vanished without a word.
+struct Tuned {
+    listener: TcpListener,
+    stalled: Duration,
+}
+
+impl tower_lifecycle::seam::Accept for Tuned {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = self.listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let stalled = u32::try_from(self.stalled.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(&stream, stalled)?;
+        sockopt::set_socket_keepalive(&stream, true)?;
+        sockopt::set_tcp_keepidle(&stream, self.stalled)?;
+        Ok(stream)
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Tuned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tuned").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OnEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnEnd").finish_non_exhaustive()
+    }
+}
