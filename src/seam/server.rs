@@ -5,6 +5,10 @@ use std::{
     future::{Future, pending},
     io,
     pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,13 +25,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tower_service::Service;
 
 use super::serve::{BoxError, Serving};
 use crate::{
-    ConnectionReason, LifecycleLayer, Observer, RequestBody, ServeConnection, conn::Transport,
+    Connection, ConnectionReason, LifecycleLayer, Observer, RequestBody, ServeConnection,
+    conn::Transport,
 };
 
 /// A server: accepts connections, and serves each by [`serve_connection`](LifecycleLayer::serve_connection).
@@ -108,7 +113,8 @@ impl<L: Accept, O: Observer> Server<L, O> {
     }
 
     /// How long a head may take: on HTTP/1 each, from the connection's start or the end of the last response, so it is how
-    /// long a connection may be idle, too; on any the first 24 bytes, by which HTTP/2 is told from HTTP/1.
+    /// long a connection may be idle, too; on any the first 24 bytes, by which HTTP/2 is told from HTTP/1. A connection of HTTP/2
+    /// on which nothing is open, and nothing was asked for so long, is told to go away, and dropped when it has not gone as long after.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         // hyper adds it to the time.
         let timeout = timeout.min(YEAR);
@@ -143,7 +149,7 @@ impl<L: Accept, O: Observer> Server<L, O> {
     /// [grace](Self::grace): such an exchange closes with [`Shutdown`](crate::Reason::Shutdown).
     ///
     /// # Errors
-    /// [`TimedOut`](io::ErrorKind::TimedOut) when something had to be dropped.
+    /// [`TimedOut`](io::ErrorKind::TimedOut) when exchanges had to be cut off. A connection that asks nothing is closed without.
     pub async fn serve_until<S, B>(
         mut self,
         service: S,
@@ -160,6 +166,7 @@ impl<L: Accept, O: Observer> Server<L, O> {
         let mut signal = pin!(signal);
         let (ends, ended) = watch::channel(());
         let mut connections = JoinSet::new();
+        let cut = Arc::new(AtomicU64::new(0));
         loop {
             tokio::select! {
                 () = &mut signal => break,
@@ -167,7 +174,8 @@ impl<L: Accept, O: Observer> Server<L, O> {
                 accepted = self.listener.accept() => match accepted {
                     Ok(stream) => {
                         let served = self.lifecycle.serve_connection(&self.builder, stream, service.clone());
-                        connections.spawn(drive(Box::pin(served), self.header_timeout, ended.clone()));
+                        let (served, cut) = (Box::pin(served), Arc::clone(&cut));
+                        connections.spawn(drive(served, self.header_timeout, ended.clone(), cut));
                     }
                     Err(error) => super::pause(&error).await,
                 },
@@ -180,12 +188,15 @@ impl<L: Accept, O: Observer> Server<L, O> {
             None => drained.await,
             Some(grace) => {
                 if timeout(grace, drained).await.is_err() {
-                    let left = connections.len();
+                    let before = cut.load(Ordering::Relaxed);
                     connections.shutdown().await;
-                    let message = format!(
-                        "{left} connection(s) were not done after {grace:?}, and were dropped"
-                    );
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                    let cut = cut.load(Ordering::Relaxed) - before;
+                    if cut > 0 {
+                        let message = format!(
+                            "{cut} exchange(s) were not over after {grace:?}, and were cut off"
+                        );
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                    }
                 }
             }
         }
@@ -193,33 +204,64 @@ impl<L: Accept, O: Observer> Server<L, O> {
     }
 }
 
-/// Serves one connection, with an eye on its beginning and on the end of the server.
+/// Serves one connection, with an eye on its beginning, on its idle times, and on the end of the server.
 async fn drive<C: Serving>(
     mut served: Pin<Box<ServeConnection<C>>>,
     header_timeout: Duration,
     mut ended: watch::Receiver<()>,
+    cut: Arc<AtomicU64>,
 ) {
-    let connection = served.connection();
-    let mut deadline = pin!(sleep(header_timeout));
-    let mut begins = true;
+    // Dropped before the connection.
+    let driven = Driven { connection: served.connection(), cut };
+    let connection = &driven.connection;
+    let mut tick = pin!(sleep(header_timeout));
+    let mut begun = 0;
     let mut goes_on = true;
     loop {
         tokio::select! {
             // How it ended is told to the observer.
             _ = &mut served => return,
-            () = &mut deadline, if begins => {
-                begins = false;
+            () = &mut tick => {
                 // hyper-util has no timer while it waits for the bytes that tell the version.
                 if connection.exchanges() == 0 && connection.received() < PREFACE {
                     connection.0.tell(ConnectionReason::HeaderTimeout);
                     return;
                 }
+                // Nor has HTTP/2, while nothing is asked. On HTTP/1 hyper's own is here first.
+                let idle = connection.exchanges() == begun && driven.open() == 0;
+                if idle && !goes_on {
+                    return;
+                }
+                if idle {
+                    goes_on = false;
+                    served.as_mut().graceful_shutdown();
+                }
+                begun = connection.exchanges();
+                tick.as_mut().reset(Instant::now() + header_timeout);
             }
             _ = ended.changed(), if goes_on => {
                 goes_on = false;
                 served.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Counts what is cut off, where the task is dropped before its connection is done.
+struct Driven {
+    connection: Connection,
+    cut: Arc<AtomicU64>,
+}
+
+impl Driven {
+    fn open(&self) -> u64 {
+        self.connection.open_exchanges() + self.connection.open_upgrades()
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.cut.fetch_add(self.open(), Ordering::Relaxed);
     }
 }
 
