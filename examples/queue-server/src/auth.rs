@@ -1,6 +1,6 @@
 //! Who asks: bearer tokens, JSON web tokens (RFC 7519) signed by one key with one algorithm.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
@@ -23,14 +23,25 @@ pub struct Key {
     encoding: Option<EncodingKey>,
 }
 
-/// What a token says.
-#[derive(Debug, Serialize, Deserialize)]
+/// What a token says, besides what is checked with its signature.
+#[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
-    exp: u64,
     /// `service` may send.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<String>,
+}
+
+/// What a token of ours says.
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    sub: &'a str,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<String>,
 }
 
 /// A user with a valid token. As an extractor, refused with 401.
@@ -63,8 +74,10 @@ impl Key {
     /// # Errors
     /// When it is shorter than 32 bytes (RFC 7518 section 3.2).
     pub fn secret(secret: &[u8]) -> Result<Self, KeyError> {
-        if secret.len() < 32 {
-            return Err(KeyError::TooShort(secret.len()));
+        // Blanks are no secret.
+        let length = secret.trim_ascii().len();
+        if length < 32 {
+            return Err(KeyError::TooShort(length));
         }
         Ok(Self {
             decoding: DecodingKey::from_secret(secret),
@@ -82,11 +95,28 @@ impl Key {
         Ok(Self { decoding, validation: validation(Algorithm::EdDSA), encoding: None })
     }
 
+    /// Takes only tokens that are for `audience` (RFC 7519 section 4.1.3).
+    pub fn audience(mut self, audience: &str) -> Self {
+        self.validation.validate_aud = true;
+        self.validation.required_spec_claims.insert("aud".to_owned());
+        self.validation.set_audience(&[audience]);
+        self
+    }
+
+    /// Takes only tokens of `issuer` (RFC 7519 section 4.1.1).
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.validation.required_spec_claims.insert("iss".to_owned());
+        self.validation.set_issuer(&[issuer]);
+        self
+    }
+
     /// A token for `user`, for so many seconds; with the right to send if it is for a service. `None` where the key can only check.
     pub fn token(&self, user: &str, service: bool, seconds: u64) -> Option<String> {
-        let role = service.then(|| SERVICE.to_owned());
+        let role = service.then_some(SERVICE);
         let exp = get_current_timestamp().saturating_add(seconds);
-        let claims = Claims { sub: user.to_owned(), exp, role };
+        let of = |names: &Option<HashSet<String>>| names.iter().flatten().next().cloned();
+        let (aud, iss) = (of(&self.validation.aud), of(&self.validation.iss));
+        let claims = Made { sub: user, exp, role, aud, iss };
         encode(&Header::new(Algorithm::HS256), &claims, self.encoding.as_ref()?).ok()
     }
 
@@ -129,7 +159,9 @@ fn why(kind: &ErrorKind) -> &'static str {
         ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
             "it is signed by an algorithm that is not taken here"
         }
-        ErrorKind::MissingRequiredClaim(_) => "`sub` or `exp` is missing",
+        ErrorKind::InvalidAudience => "it is for somebody else: its `aud`",
+        ErrorKind::InvalidIssuer => "it is of an issuer that is not taken here: its `iss`",
+        ErrorKind::MissingRequiredClaim(_) => "a claim that is needed is missing",
         _ => "it is no token",
     }
 }

@@ -58,15 +58,21 @@ pub(crate) struct Token {
 pub(crate) struct Keys {
     /// A file with the secret (32 bytes or more) by which tokens are signed, HS256
     #[arg(
-        long,
+        long = "jwt-secret-file",
         env = "QUEUE_JWT_SECRET_FILE",
         value_name = "FILE",
-        conflicts_with = "jwt_public_key_file"
+        conflicts_with = "public_key_file"
     )]
-    pub(crate) jwt_secret_file: Option<PathBuf>,
+    pub(crate) secret_file: Option<PathBuf>,
     /// A file with the public key by which tokens are checked, Ed25519 in PEM
-    #[arg(long, env = "QUEUE_JWT_PUBLIC_KEY_FILE", value_name = "FILE")]
-    pub(crate) jwt_public_key_file: Option<PathBuf>,
+    #[arg(long = "jwt-public-key-file", env = "QUEUE_JWT_PUBLIC_KEY_FILE", value_name = "FILE")]
+    pub(crate) public_key_file: Option<PathBuf>,
+    /// Takes only tokens with this `aud`
+    #[arg(long = "jwt-audience", env = "QUEUE_JWT_AUDIENCE", value_name = "NAME")]
+    pub(crate) audience: Option<String>,
+    /// Takes only tokens with this `iss`
+    #[arg(long = "jwt-issuer", env = "QUEUE_JWT_ISSUER", value_name = "NAME")]
+    pub(crate) issuer: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -107,7 +113,7 @@ pub(crate) struct Serve {
     /// Polls that are parked at a time
     #[arg(
         long,
-        env = "QUEUE_MAX_PARKED",
+        env = "QUEUE_MAX_PARKED", value_parser = positive,
         default_value_t = 50_000,
         value_name = "N",
         help_heading = "Limits"
@@ -116,7 +122,7 @@ pub(crate) struct Serve {
     /// Queues of one user
     #[arg(
         long,
-        env = "QUEUE_MAX_QUEUES_PER_USER",
+        env = "QUEUE_MAX_QUEUES_PER_USER", value_parser = positive,
         default_value_t = 32,
         value_name = "N",
         help_heading = "Limits"
@@ -125,17 +131,17 @@ pub(crate) struct Serve {
     /// Events that a queue keeps unacknowledged; one more ends it
     #[arg(
         long,
-        env = "QUEUE_MAX_EVENTS",
+        env = "QUEUE_MAX_EVENTS", value_parser = positive,
         default_value_t = 1000,
         value_name = "N",
         help_heading = "Limits"
     )]
     pub(crate) max_events: usize,
     /// Bytes of them
-    #[arg(long, env = "QUEUE_MAX_BYTES", default_value_t = 1 << 20, value_name = "N", help_heading = "Limits")]
+    #[arg(long, env = "QUEUE_MAX_BYTES", value_parser = positive, default_value_t = 1 << 20, value_name = "N", help_heading = "Limits")]
     pub(crate) max_bytes: usize,
     /// The longest body of a request, in bytes
-    #[arg(long, env = "QUEUE_MAX_BODY", default_value_t = 1 << 20, value_name = "N", help_heading = "Limits")]
+    #[arg(long, env = "QUEUE_MAX_BODY", value_parser = positive, default_value_t = 1 << 20, value_name = "N", help_heading = "Limits")]
     pub(crate) max_body: usize,
 
     /// How the log looks
@@ -173,6 +179,15 @@ fn user(text: &str) -> Result<String, String> {
         return Err(format!("must have between 1 and {MAX_USER} bytes"));
     }
     Ok(text.to_owned())
+}
+
+/// A limit of nothing would let nothing through.
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("not a number: {error}")),
+    }
 }
 
 impl Serve {

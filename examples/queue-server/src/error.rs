@@ -147,7 +147,8 @@ impl From<StoreError> for ApiError {
             StoreError::Overflowed => Self::Overflowed,
             StoreError::Superseded => Self::Superseded,
             StoreError::Unavailable(why) => {
-                tracing::warn!(%why, "the store is not available");
+                // The store says once that it is away, and once that it is back.
+                tracing::debug!(%why, "the store is not available");
                 Self::StoreUnavailable
             }
             StoreError::Failed(why) => Self::Internal(why),

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod config;
 pub mod error;
 pub mod id;
+mod listen;
 pub mod metrics;
 pub mod queues;
 pub mod run;

@@ -13,10 +13,13 @@ use std::{
 use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, oneshot, watch},
     time::{Instant, sleep},
 };
-use tower_lifecycle::park::{Drained, Lot, Outcome, Policy, Refused};
+use tower_lifecycle::{
+    detach::shield,
+    park::{Drained, Lot, Outcome, Policy, Refused},
+};
 
 use crate::{
     error::ApiError,
@@ -127,8 +130,17 @@ impl Queues {
     /// # Errors
     /// `TOO_MANY_QUEUES`, or of the store.
     pub async fn register(&self, session: Session) -> Result<QueueId, ApiError> {
-        let queue = QueueId::random();
-        self.store.create(queue, session).await?;
+        let (queue, store) = (QueueId::random(), Arc::clone(&self.store));
+        let (tell, told) = oneshot::channel();
+        // It goes on without its client, to remove a queue that nobody has heard of: it would count among the user's for a week.
+        tokio::spawn(async move {
+            let owner = Arc::clone(&session.owner);
+            let made = store.create(queue, session).await;
+            if let Err(Ok(())) = tell.send(made) {
+                let _ = store.remove(queue, &owner).await;
+            }
+        });
+        told.await.map_err(|_| ApiError::Internal("a registration was lost".to_owned()))??;
         Ok(queue)
     }
 
@@ -158,27 +170,42 @@ impl Queues {
             }
         };
         match slot.wait(self.times.park, check).await {
-            Outcome::Woken(Ok(events)) => Ok(Answer { events, last: false }),
-            Outcome::Woken(Err(StoreError::Superseded)) | Outcome::Superseded => {
-                drop(poll);
-                Box::pin(self.superseded(ask.queue)).await;
-                Err(ApiError::Superseded)
-            }
-            // Removed, on whatever server: empty now, and gone for the next poll.
-            Outcome::Woken(Err(StoreError::NotFound)) => Ok(Answer::default()),
-            Outcome::Woken(Err(error)) => Err(error.into()),
+            Outcome::Woken(found) => self.conclude(found, poll).await,
+            Outcome::Superseded => self.conclude(Err(StoreError::Superseded), poll).await,
             Outcome::Deadline if poll.session.heartbeat => {
-                Box::pin(self.heartbeat(&ask, &turn)).await
+                let found = Box::pin(self.heartbeat(&ask, &turn)).await;
+                self.conclude(found, poll).await
             }
             Outcome::Deadline | Outcome::Closed => Ok(Answer::default()),
             Outcome::Draining => Ok(Answer { events: Vec::new(), last: true }),
         }
     }
 
+    async fn conclude(
+        &self,
+        found: Result<Vec<Event>, StoreError>,
+        poll: Polling<'_>,
+    ) -> Result<Answer, ApiError> {
+        match found {
+            Ok(events) => Ok(Answer { events, last: false }),
+            Err(StoreError::Superseded) => {
+                let queue = poll.queue;
+                drop(poll);
+                Box::pin(self.superseded(queue)).await;
+                Err(ApiError::Superseded)
+            }
+            // Removed, on whatever server: empty now, and gone for the next poll.
+            Err(StoreError::NotFound) => Ok(Answer::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The first look takes the queue. Not sooner: a poll that is refused takes it from nobody.
     async fn look(&self, ask: &Ask, turn: &OnceLock<u64>) -> Result<Vec<Event>, StoreError> {
         if let Some(turn) = turn.get() {
-            return self.store.read(ask.queue, ask.seen, Some(*turn)).await;
+            // Which of the polls here has the queue is for the lot to say: it knows in which order they came.
+            let turn = self.store.is_shared().then_some(*turn);
+            return self.store.read(ask.queue, ask.seen, turn).await;
         }
         let taken = self.store.take(ask.queue, ask.seen).await?;
         turn.get_or_init(|| taken.turn);
@@ -197,12 +224,14 @@ impl Queues {
     }
 
     /// An empty answer, as a numbered event.
-    async fn heartbeat(&self, ask: &Ask, turn: &OnceLock<u64>) -> Result<Answer, ApiError> {
+    async fn heartbeat(&self, ask: &Ask, turn: &OnceLock<u64>) -> Result<Vec<Event>, StoreError> {
         let json = Bytes::from_static(br#"{"type":"heartbeat"}"#);
         let beat = NewEvent { kind: "heartbeat".into(), json };
         self.store.append(Target::Heartbeat(ask.queue), beat).await?;
-        let events = self.look(ask, turn).await?;
-        Ok(Answer { events, last: false })
+        // A poll that has come meanwhile.
+        self.lot.wake(&ask.queue);
+        // This one has left the lot, so the store says whether it was superseded.
+        self.store.read(ask.queue, ask.seen, turn.get().copied()).await
     }
 
     /// Holds a poll back that was superseded, if that happens again and again: two clients that poll the same queue, and
@@ -225,10 +254,15 @@ impl Queues {
     /// # Errors
     /// Of the store.
     pub async fn send(&self, target: Target, event: NewEvent) -> Result<Sent, ApiError> {
-        let appended = self.store.append(target, event).await?;
-        let woken = self.lot.wake_many(&appended.stored);
-        self.lot.wake_many(&appended.overflowed);
-        Ok(Sent { queued: appended.stored.len(), woken })
+        let (store, lot) = (Arc::clone(&self.store), self.lot.clone());
+        // Whoever sends may leave: what is stored is to wake those who wait for it all the same.
+        let sent = shield(async move {
+            let appended = store.append(target, event).await?;
+            let woken = lot.wake_many(&appended.stored);
+            lot.wake_many(&appended.overflowed);
+            Ok::<_, StoreError>(Sent { queued: appended.stored.len(), woken })
+        });
+        Ok(sent.await?)
     }
 
     /// Answers a parked poll, then removes the queue.

@@ -4,22 +4,21 @@ use std::{
     fs, io,
     io::{IsTerminal as _, Write as _},
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tempfile::NamedTempFile;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 use crate::{
     auth::{Key, KeyError},
     config::{Cli, Command, Keys, LogFormat, Serve, Token},
+    listen,
     queues::Queues,
     server::{App, LONGEST_PARK},
     store::{OnNotice, Store, embedded::Embedded, redis::Redis},
@@ -47,7 +46,7 @@ pub async fn run(cli: Cli) -> Result<(), Failed> {
 fn print_token(token: &Token) -> Result<(), Failed> {
     let key = match given(&token.key)? {
         Some(key) => key,
-        None => key_from(&token.data_dir.join("dev-secret"), Key::secret)?,
+        None => bound(key_from(&token.data_dir.join("dev-secret"), Key::secret)?, &token.key),
     };
     let made = key.token(&token.user, token.service, token.valid.as_secs());
     let made =
@@ -70,9 +69,9 @@ async fn serve(serve: &Serve) -> Result<(), Failed> {
     }
     let key = match given {
         Some(key) => key,
-        None => dev_key(&serve.data_dir)?,
+        None => bound(dev_key(&serve.data_dir)?, &serve.key),
     };
-    let listener = listen(serve.listen).map_err(|error| {
+    let listener = listen::bind(serve.listen).map_err(|error| {
         Failed(format!("cannot listen on {}: {error}; choose another by --listen", serve.listen))
     })?;
     let address = listener.local_addr().map_err(|error| Failed(error.to_string()))?;
@@ -96,15 +95,6 @@ async fn serve(serve: &Serve) -> Result<(), Failed> {
     served.await.map_err(|error| Failed(format!("stopped, but {error}")))?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Many come back at once, after a restart, and those that find no place in the queue of the system try again a second later.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    const BACKLOG: u32 = 4096;
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 fn start_log(serve: &Serve) -> Result<(), Failed> {
@@ -139,6 +129,7 @@ async fn open_store(serve: &Serve, notices: OnNotice) -> Result<Arc<dyn Store>, 
     let opened = Embedded::open(&serve.data_dir, serve.limits());
     let opened = opened
         .map_err(|error| Failed(format!("--data-dir {}: {error}", serve.data_dir.display())))?;
+    opened.store.hear(notices);
     Ok(Arc::new(opened.store))
 }
 
@@ -156,37 +147,55 @@ fn notices() -> (OnNotice, Arc<OnceLock<Arc<Queues>>>) {
 
 /// The key that was given, if one was.
 fn given(keys: &Keys) -> Result<Option<Key>, Failed> {
-    if let Some(path) = &keys.jwt_secret_file {
-        return key_from(path, Key::secret).map(Some);
+    let key = match (&keys.secret_file, &keys.public_key_file) {
+        (Some(path), _) => key_from(path, Key::secret)?,
+        (None, Some(path)) => key_from(path, Key::ed25519)?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(bound(key, keys)))
+}
+
+fn bound(key: Key, keys: &Keys) -> Key {
+    let key = match &keys.audience {
+        Some(audience) => key.audience(audience),
+        None => key,
+    };
+    match &keys.issuer {
+        Some(issuer) => key.issuer(issuer),
+        None => key,
     }
-    let public = keys.jwt_public_key_file.as_deref();
-    public.map(|path| key_from(path, Key::ed25519)).transpose()
 }
 
 fn key_from(path: &Path, make: fn(&[u8]) -> Result<Key, KeyError>) -> Result<Key, Failed> {
     let bytes = fs::read(path)
         .map_err(|error| Failed(format!("cannot read the key in {}: {error}", path.display())))?;
     // A file that was made by `echo` or an editor ends with a line's end.
-    make(bytes.trim_ascii()).map_err(|error| Failed(format!("{}: {error}", path.display())))
+    let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
+    make(&bytes[..end]).map_err(|error| Failed(format!("{}: {error}", path.display())))
 }
 
 /// Kept, so that a token works after a restart.
 fn dev_key(data_dir: &Path) -> Result<Key, Failed> {
     make_dir(data_dir)?;
     let path = data_dir.join("dev-secret");
-    let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => file
-            .write_all(secret.as_bytes())
-            .map_err(|error| Failed(format!("cannot write {}: {error}", path.display())))?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Failed(format!("cannot write {}: {error}", path.display()))),
+    // Whole or not at all, for the owner alone.
+    let write = || {
+        let mut file = NamedTempFile::new_in(data_dir)?;
+        write!(file, "{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())?;
+        file.persist_noclobber(&path).map(drop).map_err(|error| error.error)
+    };
+    match write() {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(Failed(format!("cannot write {}: {error}", path.display())));
+        }
+        _ => {}
     }
     key_from(&path, Key::secret)
 }
 
 fn make_dir(dir: &Path) -> Result<(), Failed> {
-    fs::create_dir_all(dir).map_err(|error| {
+    // It has the ids of queues, which are rights, and what is in them.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
         Failed(format!(
             "cannot make the directory {}: {error}; choose another by --data-dir",
             dir.display()

@@ -1,15 +1,21 @@
 //! Puts the program together, and takes it down.
 
-use std::{fmt, future::Future, io, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
     server::conn::auto::Builder,
 };
-use rustix::net::sockopt;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    time::interval,
+    net::TcpListener,
+    time::{Instant, interval, timeout_at},
 };
 use tower_lifecycle::{
     Hooks, LifecycleLayer, Observer, Server, Summary,
@@ -19,6 +25,7 @@ use tower_lifecycle::{
 use crate::{
     api::{self, Bodies},
     auth::Key,
+    listen::Patient,
     metrics::{Metrics, route},
     queues::{Queues, Times},
     store::Store,
@@ -88,7 +95,8 @@ impl Default for Settings {
 /// minute.
 pub const LONGEST_PARK: Duration = Duration::from_secs(50);
 
-/// How much longer than the drain window a stop takes at most.
+/// How much longer than the drain window a stop takes at most, and what of it is for the last answers.
+const STOP: Duration = Duration::from_millis(950);
 const AFTER_DRAIN: Duration = Duration::from_millis(800);
 
 impl App {
@@ -153,16 +161,18 @@ impl App {
             .timer(TokioTimer::new())
             .keep_alive_interval(self.stalled)
             .keep_alive_timeout(self.stalled);
-        let server = Server::new(Tuned { listener, stalled: self.stalled }, lifecycle)
+        let server = Server::new(Patient::new(listener, self.stalled), lifecycle)
             .builder(builder)
             .header_timeout(self.header_timeout)
             .grace(self.drain_window + AFTER_DRAIN);
         let tidy = tokio::spawn(tidy(Arc::clone(&self.queues)));
         let queues = Arc::clone(&self.queues);
         let window = self.drain_window;
+        let end = OnceLock::new();
         let result = server
-            .serve_until(self.router(), async move {
+            .serve_until(self.router(), async {
                 stop.await;
+                let _ = end.set(Instant::now() + window + STOP);
                 tracing::info!(
                     parked = queues.lot().parked(),
                     ?window,
@@ -172,7 +182,11 @@ impl App {
             })
             .await;
         tidy.abort();
-        self.queues.store().close().await;
+        // What was acknowledged is safe by now, so a store that hangs is not waited for.
+        let end = end.into_inner().unwrap_or_else(Instant::now);
+        if timeout_at(end, self.queues.store().close()).await.is_err() {
+            tracing::warn!("the store did not let go in time");
+        }
         result
     }
 
@@ -205,38 +219,11 @@ async fn tidy(queues: Arc<Queues>) {
     }
 }
 
-/// A listener that bounds how long a peer may be silent while something was sent to it: one that reads nothing, or has
-/// vanished without a word.
-struct Tuned {
-    listener: TcpListener,
-    stalled: Duration,
-}
-
-impl tower_lifecycle::seam::Accept for Tuned {
-    type Stream = TcpStream;
-
-    async fn accept(&mut self) -> io::Result<TcpStream> {
-        let (stream, _) = self.listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let stalled = u32::try_from(self.stalled.as_millis()).unwrap_or(u32::MAX);
-        sockopt::set_tcp_user_timeout(&stream, stalled)?;
-        sockopt::set_socket_keepalive(&stream, true)?;
-        sockopt::set_tcp_keepidle(&stream, self.stalled)?;
-        Ok(stream)
-    }
-}
-
 impl Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
         &self.0
-    }
-}
-
-impl fmt::Debug for Tuned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tuned").finish_non_exhaustive()
     }
 }
 

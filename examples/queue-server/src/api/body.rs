@@ -11,6 +11,12 @@ use tower_lifecycle::park::{DrainError, drain_or_reject};
 
 use crate::error::ApiError;
 
+/// serde repeats what the client wrote, which may be long.
+pub(super) fn invalid(what: &str, error: &serde_json::Error) -> ApiError {
+    let error: String = error.to_string().chars().take(200).collect();
+    ApiError::InvalidParam(format!("{what} is not as it should be: {error}"))
+}
+
 /// What is allowed of the body of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Bodies {
@@ -25,9 +31,7 @@ impl Bodies {
     pub(super) async fn json<T: DeserializeOwned>(self, body: Body) -> Result<T, ApiError> {
         let bytes = self.bytes(body).await?;
         let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
-        serde_json::from_slice(text).map_err(|error| {
-            ApiError::InvalidParam(format!("the body is not as it should be: {error}"))
-        })
+        serde_json::from_slice(text).map_err(|error| invalid("the body", &error))
     }
 
     async fn bytes(self, body: Body) -> Result<Bytes, ApiError> {

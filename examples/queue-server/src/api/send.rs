@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::register::MAX_TYPE;
+use super::{body::invalid, register::MAX_TYPE};
 use crate::{
     auth::{MAX_USER, Service},
     error::ApiError,
@@ -93,9 +93,7 @@ fn once(mut names: Vec<String>) -> Vec<String> {
 
 /// Kept as it was written: a number of many digits stays what it is.
 fn new_event(written: &RawValue) -> Result<NewEvent, ApiError> {
-    let invalid = |error: serde_json::Error| {
-        ApiError::InvalidParam(format!("`event` is not as it should be: {error}"))
-    };
+    let invalid = |error| invalid("`event`", &error);
     let event: Map<String, Value> = serde_json::from_str(written.get()).map_err(invalid)?;
     serde_json::from_str::<OneType>(written.get()).map_err(invalid)?;
     let kind = match event.get("type") {

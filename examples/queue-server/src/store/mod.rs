@@ -217,6 +217,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// `NotFound`.
     async fn remove(&self, queue: QueueId, owner: &str) -> Result<(), StoreError>;
 
+    /// Whether other servers may be on it. If not, all who take a queue are polls of this one.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Whether it could store an event now.
     async fn ready(&self) -> Result<(), StoreError>;
 

@@ -20,6 +20,7 @@ use super::{
     index::lock,
     open, tables,
 };
+use crate::store::Notice;
 
 /// How long a removal or an acknowledgement may wait for others to be written with.
 const LAZY: Duration = Duration::from_secs(1);
@@ -232,6 +233,9 @@ impl Committer {
         {
             if batch.sequence == sequence {
                 batch.apply(&self.shared.index, Instant::now());
+                if let Some(on_notice) = self.shared.on_notice.get() {
+                    on_notice(Notice::LookAtAll);
+                }
             } else {
                 batch.give_back(&mut lock(&self.shared.index));
             }

@@ -15,11 +15,12 @@ mod open;
 mod tables;
 
 use std::{
+    fmt,
     fs::File,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -39,8 +40,8 @@ use self::{
     index::{Index, lock},
 };
 use super::{
-    Appended, Begin, Begun, Event, EventId, Limits, NewEvent, Session, Stats, Store, StoreError,
-    Taken, Target,
+    Appended, Begin, Begun, Event, EventId, Limits, NewEvent, OnNotice, Session, Stats, Store,
+    StoreError, Taken, Target,
 };
 use crate::id::QueueId;
 
@@ -65,7 +66,6 @@ pub struct Opened {
 }
 
 /// What the store, the committer and the collection of expired queues have in common.
-#[derive(Debug)]
 struct Shared {
     path: PathBuf,
     /// Empty while the file is opened again after a failure.
@@ -76,6 +76,7 @@ struct Shared {
     suspicion: AtomicBool,
     /// The committer has something to do that nobody waits for.
     attention: Notify,
+    on_notice: OnceLock<OnNotice>,
     /// Keeps other servers out, until the store is closed.
     guard: Mutex<Option<File>>,
 }
@@ -101,12 +102,18 @@ impl Embedded {
             health: Mutex::new(Ok(())),
             suspicion: AtomicBool::new(false),
             attention: Notify::new(),
+            on_notice: OnceLock::new(),
             guard: Mutex::new(Some(found.lock)),
         });
         let (ops, receiver) = mpsc::channel(WAITING);
         tokio::spawn(Committer::new(Arc::clone(&shared), receiver, found.sequence).run());
         let expiry = tokio::spawn(expiry::run(Arc::downgrade(&shared))).abort_handle();
         Ok(Opened { store: Self { shared, ops, expiry }, damage: found.damage })
+    }
+
+    /// Who is to be told when events turn out to be stored of which nobody was told.
+    pub fn hear(&self, on_notice: OnNotice) {
+        let _ = self.shared.on_notice.set(on_notice);
     }
 
     fn events(
@@ -199,6 +206,12 @@ impl Store for Embedded {
 }
 
 // ===== impl Shared =====
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("path", &self.path).finish_non_exhaustive()
+    }
+}
 
 impl Shared {
     fn database(&self) -> Option<Arc<Database>> {

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::DirBuilderExt as _,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     thread,
@@ -86,7 +87,7 @@ enum Failure {
 /// Opens what is there, or begins anew.
 pub(super) fn directory(dir: &Path) -> Result<Found, OpenError> {
     let failed = |source| OpenError::Directory { path: dir.to_owned(), source };
-    fs::create_dir_all(dir).map_err(failed)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     let lock = lock(dir).map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse(dir.to_owned()),
         TryLockError::Error(error) => failed(error),

@@ -209,6 +209,10 @@ impl Store for Redis {
         self.run(SCRIPTS.remove.arg(queue.to_string()).arg(owner)).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.run(&mut SCRIPTS.ready.prepare_invoke()).await
     }

@@ -42,5 +42,7 @@ redis.call('HSET', key, token, string.format('%d', now + lease))
 -- A poll elsewhere may need it for longer, by the settings of its server.
 local ttl = math.max(idle + lease, redis.call('PTTL', key))
 keep(id, ttl)
+-- Again, in case that it was evicted, or has expired before the queue.
+redis.call('SADD', user_key(owner), id)
 keep_user(owner, ttl)
 return { progress, idle, tonumber(queue.heartbeat), queue.types or false }
