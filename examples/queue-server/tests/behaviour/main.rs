@@ -46,6 +46,7 @@ mod overflow;
 mod park;
 mod paused;
 mod poll;
+mod races;
 mod register;
 mod secrets;
 mod send;

@@ -63,3 +63,17 @@ async fn a_damaged_file_is_set_aside_and_the_server_starts() {
     assert!(aside, "the damaged file is kept");
     assert!(server.log().contains("ERROR"), "{}", server.log());
 }
+
+#[tokio::test]
+async fn nobody_else_of_the_machine_can_read_queues_and_events() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let server = Running::start(&[]).await;
+    let client = server.client();
+    client.register().await;
+    let mode = |path: &str| {
+        let found = std::fs::metadata(server.dir().join(path)).expect("it is there");
+        found.permissions().mode() & 0o077
+    };
+    assert!(mode("data") == 0 || mode("data/queues.redb") == 0);
+}

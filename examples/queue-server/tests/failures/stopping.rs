@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     client::{Client, json_of},
+    redis::RedisServer,
     server::Running,
     until,
 };
@@ -108,4 +109,33 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(server.ended().await.code(), Some(130));
     let answered = [poll.await.unwrap(), later.await.unwrap()];
     assert!(answered.contains(&false), "one of them was not answered: {answered:?}");
+}
+
+#[tokio::test]
+async fn with_a_redis_that_hangs_it_ends_within_the_window_and_a_second() {
+    let redis = RedisServer::start().await;
+    let mut server = Running::start(&["--redis", &redis.url(), "--drain-window", "1s"]).await;
+    let client = server.client();
+    let queue = client.register().await;
+    let poll = client.poll(&queue, -1);
+    let poll = tokio::spawn(async move { poll.send().await.is_ok() });
+    until("the poll to be parked", async || client.parked().await == 1).await;
+    redis.pause();
+    let told = tokio::time::Instant::now();
+    assert!(server.terminate().await.success());
+    let took = told.elapsed();
+    redis.resume();
+    assert!(poll.await.unwrap());
+    // With half a second for a machine that is busy.
+    assert!(took < std::time::Duration::from_millis(2500), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_arrive_does_not_make_the_stop_a_failure() {
+    let mut server = Running::start(&["--drain-window", "500ms"]).await;
+    let mut raw = tower_lifecycle::testing::Client::connect(server.addr).await.unwrap();
+    raw.send("GET /healthz HTTP/1.1\r\nhost").await.unwrap();
+    // What came after it was served: so was its accept.
+    assert!(server.client().healthy().await);
+    assert!(server.terminate().await.success());
 }
