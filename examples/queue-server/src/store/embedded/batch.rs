@@ -17,10 +17,8 @@ use crate::{
 
 /// Operations of a batch, unless [`BYTES`] are reached before.
 pub(super) const OPERATIONS: usize = 1024;
-/// Removals that nobody waits for, and events of theirs: a batch of as many takes two milliseconds or so, and a send that comes
-/// meanwhile waits for it.
-const REMOVALS: usize = 128;
-const REMOVED_EVENTS: usize = 1024;
+/// Events of queues that are removed in a batch.
+const REMOVED_EVENTS: usize = 4096;
 /// Bytes of a batch. One operation may be more, and is then a batch of its own.
 const BYTES: usize = 8 << 20;
 
@@ -179,10 +177,10 @@ impl Batch {
         appended
     }
 
-    /// What the index removed and pruned before, so much of it that the batch stays small.
-    pub(super) fn take_pending(&mut self, index: &mut Index) {
+    /// What the index pruned before, and some of what it removed.
+    pub(super) fn take_pending(&mut self, index: &mut Index, removals: usize) {
         let mut events = 0;
-        while self.removed.len() < REMOVALS && events < REMOVED_EVENTS {
+        while self.removed.len() < removals && events < REMOVED_EVENTS {
             let Some((queue, of_it)) = index.pending.removed.pop_first() else { break };
             events += of_it;
             self.removed(queue, of_it);

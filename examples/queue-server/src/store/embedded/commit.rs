@@ -24,6 +24,10 @@ use crate::store::Notice;
 
 /// How long a removal or an acknowledgement may wait for others to be written with.
 const LAZY: Duration = Duration::from_secs(1);
+/// When thousands of queues expire together, their removal is spread: so many at a time, and a pause. Each is a page of the file
+/// to be written, and a send waits for the batch before its own.
+const REMOVALS: usize = 64;
+const BETWEEN: Duration = Duration::from_millis(20);
 /// The pause after a failure, which doubles while calls fail.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -40,6 +44,8 @@ pub(super) struct Committer {
     sequence: u64,
     /// When something pending is to be written.
     lazy_at: Option<Instant>,
+    /// Removals of it in a batch.
+    removals: usize,
     trouble: Option<Trouble>,
     /// After the next failure.
     pause: Duration,
@@ -55,7 +61,16 @@ struct Trouble {
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, ops: mpsc::Receiver<Op>, sequence: u64) -> Self {
         let backlog = VecDeque::with_capacity(OPERATIONS);
-        Self { shared, ops, backlog, sequence, lazy_at: None, trouble: None, pause: PAUSE }
+        Self {
+            shared,
+            ops,
+            backlog,
+            sequence,
+            lazy_at: None,
+            removals: REMOVALS,
+            trouble: None,
+            pause: PAUSE,
+        }
     }
 
     /// Until it is closed, or nobody is left who could ask for something.
@@ -106,14 +121,17 @@ impl Committer {
             batch.give_back(&mut lock(&self.shared.index));
             return answer_all(waiters, |waiter| waiter.fail(FAILED));
         }
-        let lazy = !waiters.is_empty() || self.lazy_at.is_some_and(|at| at <= now);
-        if lazy {
-            batch.take_pending(&mut lock(&self.shared.index));
+        let due = self.lazy_at.is_some_and(|at| at <= now);
+        if due || !waiters.is_empty() {
+            let removals = if due { self.removals } else { 0 };
+            batch.take_pending(&mut lock(&self.shared.index), removals);
+        }
+        if due {
             self.lazy_at = None;
         }
         if self.commit(batch, waiters).await && lock(&self.shared.index).has_pending() {
             // What did not fit, or has come meanwhile.
-            self.lazy_at.get_or_insert_with(|| if lazy { now } else { now + LAZY });
+            self.lazy_at.get_or_insert(now + if due { BETWEEN } else { LAZY });
         }
     }
 
@@ -174,7 +192,7 @@ impl Committer {
             return self.fail("its file is not open", trouble.undecided).await;
         }
         let mut batch = Batch::default();
-        batch.take_pending(&mut lock(&self.shared.index));
+        batch.take_pending(&mut lock(&self.shared.index), OPERATIONS);
         match self.write(batch).await {
             Ok(_) => {
                 self.shared.set_health(Ok(()));
@@ -245,6 +263,7 @@ impl Committer {
     /// Writes what is left, and lets go of the file.
     async fn finish(mut self, mut closers: Vec<Reply<()>>) {
         self.ops.close();
+        self.removals = OPERATIONS;
         // Else the next start would give them a life more.
         while lock(&self.shared.index).expire(Instant::now(), OPERATIONS) {}
         lock(&self.shared.index).close();

@@ -2,10 +2,7 @@
 
 use std::{sync::Weak, time::Duration};
 
-use tokio::{
-    task,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::{Shared, index::lock};
 
@@ -13,6 +10,10 @@ use super::{Shared, index::lock};
 const EVERY: Duration = Duration::from_secs(1);
 /// Queues that are removed under one lock, without a chance for others: some tens of microseconds.
 const AT_ONCE: usize = 128;
+
+/// Between two of them. To yield would not do: a worker of tokio that always has something to run looks for what has arrived on
+/// its sockets after sixty such steps.
+const REST: Duration = Duration::from_millis(1);
 
 /// Until the store is gone.
 pub(super) async fn run(shared: Weak<Shared>) {
@@ -29,7 +30,7 @@ pub(super) async fn run(shared: Weak<Shared>) {
             if !more {
                 break;
             }
-            task::yield_now().await;
+            sleep(REST).await;
         }
     }
 }
