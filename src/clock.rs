@@ -1,6 +1,8 @@
 //! The only reader of time in the crate.
 
 use std::time::Instant;
+#[cfg(any(feature = "access-log", feature = "opentelemetry", feature = "testing"))]
+use std::time::SystemTime;
 
 #[cfg(feature = "testing")]
 use crate::testing::ManualClock;
@@ -25,6 +27,20 @@ impl Clock {
         }
         system()
     }
+
+    /// The time of day, which durations are never taken of.
+    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(clippy::unused_self, reason = "there is one clock, unless a test has its own")
+    )]
+    pub(crate) fn time(&self) -> SystemTime {
+        #[cfg(feature = "testing")]
+        if let Some(manual) = &self.manual {
+            return manual.time();
+        }
+        system_time()
+    }
 }
 
 #[cfg(feature = "testing")]
@@ -37,4 +53,10 @@ impl From<ManualClock> for Clock {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
 pub(crate) fn system() -> Instant {
     Instant::now()
+}
+
+#[cfg(any(feature = "access-log", feature = "opentelemetry", feature = "testing"))]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
+pub(crate) fn system_time() -> SystemTime {
+    SystemTime::now()
 }

@@ -1,6 +1,10 @@
 //! The verdict: how an exchange ended, where it was, who brought it about, and how that is known.
 
+mod termination;
+
 use std::fmt;
+
+pub use self::termination::Termination;
 
 /// How an exchange ended.
 ///

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
@@ -17,6 +17,7 @@ use crate::{
     body::{Framing, RequestLine, Start, Tap},
     close::Evidence,
     exchange::{self, Direction, Fact, Link, Report, Role},
+    observe::{Inside, Scoped},
 };
 
 pin_project! {
@@ -35,14 +36,25 @@ pin_project! {
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().pending.dropping();
+            let mut this = this.project();
+            this.pending.dropping();
+            // What it drops may have something to log.
+            if let (true, around @ Some(_)) = (this.inner.is_some(), this.pending.around()) {
+                let _inside = Inside::of(around);
+                this.inner.set(None);
+            }
         }
     }
 }
 
-/// The future's line to its exchange, until there is a response. `None` when nobody observes it.
+/// The future's line to its exchange, until there is a response.
 #[derive(Default)]
-pub(crate) struct Pending(Option<Open>);
+pub(crate) struct Pending {
+    /// `None` when nobody observes it, or an outer layer does.
+    open: Option<Open>,
+    /// What surrounds the service, its future, and its response's body.
+    around: Option<Arc<Scoped>>,
+}
 
 struct Open {
     link: Link,
@@ -75,15 +87,25 @@ where
         let inner = this.inner.as_mut().as_pin_mut();
         let inner = inner.expect("`ResponseFuture` polled after it was ready");
         this.pending.inside(true);
+        let inside = Inside::of(this.pending.around());
         let result = match inner.poll(cx) {
-            Poll::Ready(result) => result,
+            Poll::Ready(result) => {
+                if this.pending.open.is_some() {
+                    this.inner.set(None);
+                }
+                drop(inside);
+                result
+            }
             Poll::Pending => {
+                drop(inside);
                 this.pending.inside(false);
                 if !this.pending.is_cancelled(cx) {
                     return Poll::Pending;
                 }
                 this.pending.dropping();
+                let inside = Inside::of(this.pending.around());
                 this.inner.set(None);
+                drop(inside);
                 this.pending.cancelled();
                 // Nobody will see it: the connection has been made to fail.
                 let mut nothing = Response::new(ResponseBody::default());
@@ -91,9 +113,6 @@ where
                 return Poll::Ready(Ok(nothing));
             }
         };
-        if this.pending.0.is_some() {
-            this.inner.set(None);
-        }
         Poll::Ready(match result {
             Ok(response) => {
                 let tap = this.pending.responded(&response);
@@ -114,7 +133,8 @@ impl Pending {
     #[expect(clippy::inline_always, reason = "a call would move what it returns once more")]
     pub(crate) fn begin<B: Body>(link: Link, role: Role, request: &Request<B>) -> (Self, Tap) {
         let request_line = RequestLine::new(role, request.method(), request.version());
-        let pending = Self(Some(Open { link: Arc::clone(&link), request_line, inside: true }));
+        let open = Open { link: Arc::clone(&link), request_line, inside: true };
+        let pending = Self { open: Some(open), around: None };
         let tap = if request.body().is_end_stream() {
             link.report(&Fact::RequestEnd.into());
             Tap::default()
@@ -125,10 +145,23 @@ impl Pending {
         (pending, tap)
     }
 
+    /// Inside of `around`.
+    #[inline]
+    pub(crate) fn within(mut self, around: Option<Arc<Scoped>>) -> Self {
+        self.around = around;
+        self
+    }
+
+    /// What surrounds the service.
+    #[inline]
+    pub(crate) fn around(&self) -> Option<&Arc<Scoped>> {
+        self.around.as_ref()
+    }
+
     /// The inner service is running, or it is no more.
     #[inline]
     fn inside(&mut self, inside: bool) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             open.inside = inside;
         }
     }
@@ -136,45 +169,50 @@ impl Pending {
     /// Reports the response. Still inside, because its body is asked for its hints.
     #[inline]
     fn responded<B: Body>(&mut self, response: &Response<B>) -> Tap {
-        let Some(open) = &self.0 else { return Tap::default() };
-        let (status, headers) = (response.status(), response.headers());
-        let line = open.request_line.answered(response.version());
+        let around = self.around.clone();
+        let Some(open) = &self.open else { return Tap::default().inside(around) };
+        let (version, status, headers) =
+            (response.version(), response.status(), response.headers());
+        let line = open.request_line.answered(version);
         let start = Start::response(line, status, headers, response.body());
-        self.0.take().map_or_else(Tap::default, |open| open.responded(start, status, headers))
+        let head = Report::head(version, status, headers);
+        let open = self.open.take();
+        let tap = open.map_or_else(Tap::default, |open| open.responded(start, &head));
+        tap.inside(around)
     }
 
     /// Looks whether the peer is gone, and the exchange is to be cancelled for it.
     #[inline]
     fn is_cancelled(&self, cx: &mut Context<'_>) -> bool {
-        let seated = self.0.as_ref().filter(|open| open.link.outside().seat().is_some());
+        let seated = self.open.as_ref().filter(|open| open.link.outside().seat().is_some());
         seated.is_some_and(|open| exchange::look(&open.link, false, cx))
     }
 
     /// The inner future is about to be dropped, and the request body with it, whose end would hide where the exchange was.
     fn dropping(&self) {
-        if let Some(Open { link, .. }) = &self.0 {
+        if let Some(Open { link, .. }) = &self.open {
             link.report(&Fact::Dropping.into());
         }
     }
 
     #[cold]
     fn cancelled(&mut self) {
-        if let Some(Open { link, .. }) = self.0.take() {
+        if let Some(Open { link, .. }) = self.open.take() {
             exchange::lost(&link, false);
         }
     }
 
     fn failed<E: 'static>(&mut self, error: &E) {
-        if let Some(Open { link, .. }) = self.0.take() {
+        if let Some(Open { link, .. }) = self.open.take() {
             link.report(&Report::service_error(link.outside().errors().read(error)));
         }
     }
 }
 
 impl Open {
-    fn responded(self, start: Start, status: StatusCode, headers: &HeaderMap) -> Tap {
+    fn responded(self, start: Start, head: &Report<'_>) -> Tap {
         let Self { link, .. } = self;
-        link.report(&Report::head(status, headers));
+        link.report(head);
         match start {
             Start::Body(framing) => return Tap::new(link, Direction::Response, framing),
             Start::Ended => exchange::complete(link, Evidence::Return, None, false),
@@ -192,7 +230,7 @@ impl Open {
 impl Drop for Pending {
     #[inline]
     fn drop(&mut self) {
-        if let Some(Open { link, inside, .. }) = self.0.take() {
+        if let Some(Open { link, inside, .. }) = self.open.take() {
             exchange::lost(&link, inside || link.outside().unwinds());
         }
     }

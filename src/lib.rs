@@ -195,6 +195,13 @@
 //! body on the client or on the handler, the response's on its producer or on its consumer. The rule: from a poll until a
 //! frame is ready its producer is waited for, and from there until the next poll its consumer. [`Wait`] has the fine print.
 //!
+//! # Spans, metrics, logs
+//!
+//! Each of these is an observer, and a tuple of them is one: `trace::Trace` (feature `tracing`), `otel::Otel` (feature `opentelemetry`) and
+//! `access_log::AccessLog` (feature `access-log`). They have one span, one sample and one line for each exchange, from head to close, however it ends; what
+//! a handler does is inside its span, by the [`Scope`](observe::Scope) that an observer may hand out. How they follow the semantic
+//! conventions is told by `semconv::Conventions`, which they share.
+//!
 //! # Two layers
 //!
 //! Two layers in one stack observe two exchanges, each what passes where it is, and the inner one closes first. If the outer
@@ -228,6 +235,7 @@
 //!
 //! None is on by default.
 //!
+//! - `access-log`: the module `access_log`: a line for each exchange, readable or JSON.
 //! - `axum`: the seam for `axum::serve`, [`ExchangeHandle`] as an extractor, and `RouteLayer`.
 //! - `conn`: the seam for an accept loop of your own: `LifecycleLayer::connection`. Needs tokio's runtime.
 //! - `detach`: the module `detach`: handlers that outlive their client by a bounded time, and critical sections that run to
@@ -235,13 +243,17 @@
 //! - `hyper`: `LifecycleLayer::serve_connection` and `Server` over hyper-util, and `LifecycleLayer::hyper_errors`, which reads
 //!   hyper's and h2's errors, so that an HTTP/2 stream that was reset is told from a malformed body. For HTTP/1
 //!   [`LifecycleLayer::known_error`] is enough.
+//! - `opentelemetry`: the module `otel`: spans and metrics of servers and clients by OpenTelemetry's semantic conventions, through
+//!   its API alone. Following its releases is a minor release of ours.
 //! - `park`: the module `park`: parked long polls that miss nothing, end once, and are bounded. Needs tokio's runtime and time.
 //! - `testing`: the module `testing`, a test kit: a recorder, bodies and clients that misbehave, a leak check.
 //! - `tokio-rustls`: `TlsListener`.
 //! - `tokio-util`: `ExchangeHandle::cancellation_token`.
+//! - `tracing`: the module `trace`: a `tracing` span for each exchange, events and a summary.
 //! - `full`: all of them.
 
 #![forbid(unsafe_code)]
+#![allow(dead_code, reason = "what uses the rest follows")]
 
 mod body;
 pub mod classify;
@@ -279,7 +291,7 @@ pub use self::seam::{ServeConnection, Server};
 pub use self::{
     body::{RequestBody, ResponseBody},
     classify::{Class, Classifier, FailureClass},
-    close::{Close, Evidence, Initiator, Reason, Stage},
+    close::{Close, Evidence, Initiator, Reason, Stage, Termination},
     conn::{
         Address, Connection, ConnectionClose, ConnectionId, ConnectionReason, ConnectionSummary,
         IoTimes, Tls, UpgradeGuard, UpgradeSummary,
@@ -288,7 +300,7 @@ pub use self::{
         Data, Disconnect, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose,
         RequestHead, ResponseHead,
     },
-    exchange::{ExchangeId, Mark, Marks, Party, Summary, Transfer, Wait},
+    exchange::{ExchangeId, Mark, Marks, Party, Role, Summary, TraceIds, Transfer, Wait},
     future::ResponseFuture,
     handle::ExchangeHandle,
     layer::LifecycleLayer,
@@ -299,6 +311,14 @@ pub use self::{
 };
 
 // Its seams need the features.
-#[cfg(all(doctest, feature = "axum", feature = "hyper", feature = "park"))]
+#[cfg(all(
+    doctest,
+    feature = "access-log",
+    feature = "axum",
+    feature = "hyper",
+    feature = "opentelemetry",
+    feature = "park",
+    feature = "tracing"
+))]
 #[doc = include_str!("../README.md")]
 struct Readme;

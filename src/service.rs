@@ -15,11 +15,11 @@ use crate::{
     ResponseFuture, Summary,
     conn::Hold,
     exchange::{
-        Exchange, Join, LayerId, LazyId, Link, Live, Marks, Newcomer, Outside, Place, Role, Seat,
+        Exchange, Join, LayerId, Link, Live, Marks, Names, Newcomer, Outside, Place, Role, Seat,
     },
     future::Pending,
     layer::Settings,
-    observe::Guarded,
+    observe::{Guarded, Inside, Scoped},
 };
 
 /// Tells an [`Observer`] of the life of each exchange with the inner service. See
@@ -92,49 +92,74 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // One call of the inner service for both cases, so that it can be inlined.
-        let (pending, tap) = match self.begin(&mut request) {
+        let (link, around) = self.begin(&mut request);
+        let (pending, tap) = match link {
             Some(link) => Pending::begin(link, self.settings.role, &request),
             None => Default::default(),
         };
-        let inner = self.inner.call(request.map(|body| RequestBody::new(body, tap)));
+        let tap = tap.inside(around.clone());
+        let pending = pending.within(around);
+        let request = request.map(|body| RequestBody::new(body, tap));
+        let inner = match pending.around() {
+            None => self.inner.call(request),
+            around => call_inside(around, &mut self.inner, request),
+        };
         ResponseFuture::new(inner, pending)
     }
 }
 
+/// Apart, so that a call that nothing surrounds stays small.
+#[cold]
+#[inline(never)]
+fn call_inside<S: Service<R>, R>(
+    around: Option<&Arc<Scoped>>,
+    inner: &mut S,
+    request: R,
+) -> S::Future {
+    let _inside = Inside::of(around);
+    inner.call(request)
+}
+
 impl<S, O: Observer> Lifecycle<S, O> {
-    /// `None` when nobody observes this exchange, or an outer layer does it for us.
+    /// The exchange, unless nobody observes it or an outer layer does it for us, and what surrounds it.
     #[inline]
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<Link> {
+    fn begin<B>(&self, request: &mut Request<B>) -> (Option<Link>, Option<Arc<Scoped>>) {
         let Settings { interest, role, handles, cancels, ref errors, ref clock, .. } =
             *self.settings;
         let keeps = handles || self.seam.is_some() && (cancels || self.settings.tells);
         let ordinal = self.arrive(keeps || !interest.is_empty(), request);
         if interest.is_empty() && !keeps {
-            return None;
+            return (None, None);
         }
         if let Some((id, outer)) = self.outer(request) {
-            self.join(&*outer, &id.into(), request);
-            return None;
+            return (None, self.join(&*outer, &id.into(), request));
         }
-        let id = LazyId::default();
+        let names = Names::default();
         let place = self.place(ordinal, request);
-        let connection = place.as_ref().map(|place| &place.connection);
-        let live = handles.then(|| self.insert_handle(id.get(), connection, request));
+        let connection = place.as_ref().map(|place| place.connection.clone());
+        let connection = connection.as_ref();
+        let live = handles.then(|| self.insert_handle(names.id(), connection, request));
         // Handles can mark.
         let all = if handles { interest | Interest::MARKS } else { interest };
         let began = all.contains(Interest::MARKS).then(|| clock.now());
-        let head = self.head(&id, request);
+        let head = self.head(&names, connection, request);
         let observed = !interest.is_empty();
         let listener = observed.then(|| Guarded::begin(&*self.settings.observer, interest, &head));
-        let (listener, all) = match listener.flatten() {
+        let (mut listener, all) = match listener.flatten() {
+            Some(listener) => (listener, all),
             None if keeps => (Guarded::silent(head.panics), all & Interest::MARKS),
-            listener => (listener?, all),
+            None => return (None, None),
         };
+        let around = listener.scoped();
         let uri = all.contains(Interest::URI).then(|| head.uri.clone());
         let seat = place.map(Seat::take);
         let summary = Summary::begin(&head, uri, Marks::start(began), seat.as_ref());
         let outside = Outside::new(role, all, errors.clone(), clock.clone(), began, live, seat);
-        Some(Exchange::begin(outside, summary, listener))
+        let link = Exchange::begin(outside, summary, listener);
+        if let Some(trace) = names.trace() {
+            link.trace(trace);
+        }
+        (Some(link), around)
     }
 
     /// The server calls: the connection counts its requests, and is handed to whoever is further in and is to know of it.
@@ -195,28 +220,50 @@ impl<S, O: Observer> Lifecycle<S, O> {
         Arc::as_ptr(&self.settings).addr()
     }
 
-    /// Listens to the exchange of an outer layer.
+    /// Listens to the exchange of an outer layer. Returns what is to surround it from here on in.
     #[cold]
-    fn join<B>(&self, outer: &dyn Join, id: &LazyId, request: &Request<B>) {
+    fn join<B>(
+        &self,
+        outer: &dyn Join,
+        names: &Names,
+        request: &Request<B>,
+    ) -> Option<Arc<Scoped>> {
         let Settings { interest, ref observer, .. } = *self.settings;
         if interest.is_empty() {
-            return;
+            return None;
         }
-        let head = self.head(id, request);
-        if let Some(listener) = Guarded::begin(&**observer, interest, &head) {
-            let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
-            outer.join(Newcomer { listener: Box::new(listener), interest, uri });
-        }
+        let connection = ExchangeHandle::line(request);
+        let head = RequestHead {
+            #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+            age: outer.age(),
+            ..self.head(names, connection.as_ref(), request)
+        };
+        let mut listener = Guarded::begin(&**observer, interest, &head)?;
+        let around = listener.scoped();
+        let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
+        outer.join(Newcomer { listener: Box::new(listener), interest, uri, trace: names.trace() });
+        around
     }
 
-    fn head<'a, B>(&'a self, id: &'a LazyId, request: &'a Request<B>) -> RequestHead<'a> {
+    fn head<'a, B>(
+        &'a self,
+        names: &'a Names,
+        connection: Option<&'a Connection>,
+        request: &'a Request<B>,
+    ) -> RequestHead<'a> {
         RequestHead {
             method: request.method(),
             uri: request.uri(),
             version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
-            id,
+            role: self.settings.role,
+            connection,
+            names,
+            #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+            clock: &self.settings.clock,
+            #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+            age: std::time::Duration::ZERO,
             panics: &self.settings.panics,
         }
     }

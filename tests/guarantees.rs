@@ -29,7 +29,7 @@ use tower_layer::Layer;
 use tower_lifecycle::{
     BoxObserver, Data, Ended, EventKind, Evidence, Failed, Hooks, Initiator, Interest,
     LifecycleLayer, Listener, Mark, Observer, Reason, RequestBody, RequestClose, RequestHead,
-    ResponseBody, ResponseFuture, Stage,
+    ResponseBody, ResponseFuture, Role, Stage,
     testing::{BoxError, Broken, EndClaim, HintClaim, MockBody, Recorder, Recording, Step},
 };
 use tower_service::Service;
@@ -1119,6 +1119,50 @@ fn the_layer_twice_observes_two_exchanges_of_which_the_inner_closes_first() {
     assert!(at("outer.begin") < at("inner.begin"));
     assert!(at("inner.on_request_end") != at("outer.on_request_end"));
     assert!(at("inner.on_close") < at("outer.on_close"));
+}
+
+/// Of a response that is there while a hook runs it waits for its turn.
+#[test]
+fn the_summary_has_the_version_that_was_asked_for_at_a_server_and_spoken_at_a_client() {
+    for (role, in_a_hook, expected) in [
+        (Role::Server, false, Version::HTTP_11),
+        (Role::Server, true, Version::HTTP_11),
+        (Role::Client, false, Version::HTTP_2),
+        (Role::Client, true, Version::HTTP_2),
+    ] {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (head, end) = (Arc::clone(&told), Arc::clone(&told));
+        let answer = Arc::new(Mutex::new(None::<ResponseFuture<future::Ready<Outcome>>>));
+        let answers = Arc::clone(&answer);
+        let hooks = Hooks::new()
+            .on_request_data(move |_| drop(answers.lock().unwrap().take().map(now)))
+            .on_response(move |response| head.lock().unwrap().push(response.version))
+            .on_close(move |summary| end.lock().unwrap().push(summary.version));
+        let layer = LifecycleLayer::new(hooks);
+        let layer = if role == Role::Client { layer.client() } else { layer };
+        let upload = Cell::new(None);
+        let called = layer
+            .layer(service_fn(|request: Incoming| {
+                upload.set(Some(request.into_body()));
+                let response = Response::builder().version(Version::HTTP_2);
+                future::ready(Outcome::Ok(response.body(Mock::empty()).unwrap()))
+            }))
+            .call(post());
+        if in_a_hook {
+            *answer.lock().unwrap() = Some(called);
+            let _ = poll_body(&mut upload.take().unwrap());
+        } else {
+            drop(now(called));
+        }
+        assert_eq!(*told.lock().unwrap(), [Version::HTTP_2, expected], "{role:?} {in_a_hook}");
+    }
+
+    let recorder = Recorder::new();
+    let mut service = LifecycleLayer::new(recorder.clone())
+        .client()
+        .layer(service_fn(|_: Incoming| future::pending::<Outcome>()));
+    drop(service.call(post()));
+    assert_eq!(recorder.only().summary().unwrap().version, Version::HTTP_11, "nobody answered");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use super::tap::Tap;
 #[cfg(feature = "hyper")]
 use crate::exchange::Link;
+use crate::observe::Inside;
 
 pin_project! {
     /// Response body for [`Lifecycle`](crate::Lifecycle): what the server, or the client's caller, is given.
@@ -23,6 +24,17 @@ pin_project! {
         inner: Option<B>,
         // Declared last, so that it is dropped when the inner body is gone.
         tap: Tap,
+    }
+
+    impl<B> PinnedDrop for ResponseBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What it drops may have something to log.
+            if let scope @ Some(_) = this.tap.around() {
+                let _inside = Inside::of(scope);
+                this.inner.set(None);
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     thread,
 };
@@ -18,13 +19,19 @@ use crate::{
     Interest,
     close::{Evidence, Initiator, Reason},
     exchange::{self, Cause, Direction, Fact, Link, Report},
+    observe::{Inside, Scoped},
 };
 
-/// A body's line to its exchange. `None` once the direction is over, or nobody observes it.
+/// A body's line to its exchange.
 ///
 /// It moves with the request and the response, so it is small.
 #[derive(Default)]
-pub(crate) struct Tap(Option<Open>);
+pub(crate) struct Tap {
+    /// `None` once the direction is over, or nobody observes it.
+    open: Option<Open>,
+    /// What surrounds the body.
+    around: Option<Arc<Scoped>>,
+}
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 struct Open {
@@ -56,7 +63,7 @@ impl Tap {
     #[inline]
     pub(crate) fn new(link: Link, direction: Direction, framing: Framing) -> Self {
         let wanted = link.outside().wanted();
-        Self(Some(Open {
+        let open = Open {
             link,
             seen: 0,
             framing,
@@ -69,13 +76,33 @@ impl Tap {
             asking: false,
             read: false,
             inside: false,
-        }))
+        };
+        Self { open: Some(open), around: None }
+    }
+
+    /// Inside of `around`.
+    #[inline]
+    pub(crate) fn inside(mut self, around: Option<Arc<Scoped>>) -> Self {
+        self.around = around;
+        self
+    }
+
+    /// What surrounds the body.
+    #[inline]
+    pub(super) fn around(&self) -> Option<&Arc<Scoped>> {
+        self.around.as_ref()
     }
 
     /// The exchange, while the direction is not over.
     #[cfg(feature = "hyper")]
     pub(super) fn link(&self) -> Option<&Link> {
-        Some(&self.0.as_ref()?.link)
+        Some(&self.open.as_ref()?.link)
+    }
+
+    /// The direction is over: the exchange may be, and then nothing surrounds it any more.
+    fn leave(&mut self) -> Option<Open> {
+        self.around = None;
+        self.open.take()
     }
 
     /// Polls `body` and reports what it yields. After the end of the direction, the same without the report.
@@ -86,15 +113,30 @@ impl Tap {
         B: Body,
         B::Error: 'static,
     {
-        if let Some(open) = &mut self.0 {
-            open.inside = true;
-            if open.attentive {
-                open.asked();
-            }
-            open.polled = true;
+        if self.around.is_some() {
+            return self.poll_inside(body, cx);
         }
+        let Some(open) = &mut self.open else { return body.poll_frame(cx) };
+        open.asks();
         let mut polled = body.as_mut().poll_frame(cx);
-        if self.0.is_some() {
+        self.saw(&mut polled, &*body, cx);
+        polled
+    }
+
+    /// Apart, so that the poll of a body that nobody observes stays small.
+    #[inline(never)]
+    fn poll_inside<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Polled<B>
+    where
+        B: Body,
+        B::Error: 'static,
+    {
+        if let Some(open) = &mut self.open {
+            open.asks();
+        }
+        let inside = Inside::of(self.around());
+        let mut polled = body.as_mut().poll_frame(cx);
+        drop(inside);
+        if self.open.is_some() {
             self.saw(&mut polled, &*body, cx);
         }
         polled
@@ -103,13 +145,13 @@ impl Tap {
     /// Whether the exchange is cancelled, because its client is gone while the body has nothing to give.
     #[cold]
     fn waits(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(open) = &mut self.0 else { return false };
+        let Some(open) = &mut self.open else { return false };
         open.inside = false;
         let cancelled =
             open.direction == Direction::Response && exchange::look(&open.link, true, cx);
         if cancelled {
             exchange::lost(&open.link, false);
-            self.0 = None;
+            self.leave();
         }
         cancelled
     }
@@ -120,7 +162,7 @@ impl Tap {
         B: Body,
         B::Error: 'static,
     {
-        let Some(open) = &mut self.0 else { return };
+        let Some(open) = &mut self.open else { return };
         match polled {
             Poll::Pending => {
                 if self.waits(cx) {
@@ -148,13 +190,13 @@ impl Tap {
 
     #[inline(never)]
     fn saw_none(&mut self, ended: impl FnOnce() -> bool) {
-        let Some(open) = &self.0 else { return };
+        let Some(open) = &self.open else { return };
         self.over(open.framing.at_none(open.seen, ended), None, false);
     }
 
     #[inline(never)]
     fn saw_last(&mut self, bytes: u64, ending: Ending) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             // The close of the direction settles the waits, at its own time.
             open.wanted = open.wanted - Interest::WAITS;
             open.data(bytes);
@@ -166,7 +208,7 @@ impl Tap {
     /// Trailers, or a kind of frame that this version of http-body does not name.
     #[cold]
     fn saw_other(&mut self, trailers: Option<&HeaderMap>, ended: bool) {
-        let Some(open) = &mut self.0 else { return };
+        let Some(open) = &mut self.open else { return };
         open.inside = false;
         open.read = true;
         if trailers.is_some() || ended {
@@ -178,7 +220,7 @@ impl Tap {
 
     #[cold]
     fn saw_error<E: 'static>(&mut self, error: &E) {
-        let Some(Open { link, direction, .. }) = &self.0 else { return };
+        let Some(Open { link, direction, .. }) = &self.open else { return };
         let (direction, error) = (*direction, link.outside().errors().read(error));
         let reason = match direction {
             Direction::Request => Reason::RequestFailed,
@@ -194,7 +236,7 @@ impl Tap {
 
     #[inline]
     fn over(&mut self, ending: Ending, trailers: Option<&HeaderMap>, last_frame: bool) {
-        let Some(Open { link, direction, .. }) = &self.0 else { return };
+        let Some(Open { link, direction, .. }) = &self.open else { return };
         let direction = *direction;
         let cause = match ending {
             Ending::Complete => return self.complete(Evidence::Frame, trailers, last_frame),
@@ -205,7 +247,7 @@ impl Tap {
     }
 
     fn complete(&mut self, evidence: Evidence, trailers: Option<&HeaderMap>, last_frame: bool) {
-        if let Some(Open { link, direction, .. }) = self.0.take() {
+        if let Some(Open { link, direction, .. }) = self.leave() {
             match direction {
                 Direction::Request => link.report(&Report::request_end(trailers)),
                 Direction::Response => exchange::complete(link, evidence, trailers, last_frame),
@@ -215,13 +257,23 @@ impl Tap {
 
     /// Lets go of the exchange, so that the drop has nothing more to say.
     fn report_last(&mut self, report: &Report<'_>) {
-        if let Some(Open { link, .. }) = self.0.take() {
+        if let Some(Open { link, .. }) = self.leave() {
             link.report(report);
         }
     }
 }
 
 impl Open {
+    /// The consumer asks for a frame.
+    #[inline]
+    fn asks(&mut self) {
+        self.inside = true;
+        if self.attentive {
+            self.asked();
+        }
+        self.polled = true;
+    }
+
     /// Apart, so that the poll of a body in whose waits nobody is interested stays small.
     #[inline(never)]
     fn asked(&mut self) {
@@ -301,7 +353,7 @@ impl Open {
 impl Drop for Tap {
     #[inline]
     fn drop(&mut self) {
-        if let Some(open) = self.0.take() {
+        if let Some(open) = self.open.take() {
             open.dropped();
         }
     }

@@ -109,6 +109,7 @@ mod future;
 mod layer;
 mod section;
 mod service;
+mod surrounded;
 mod task;
 
 pub use self::{

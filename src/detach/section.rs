@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::future::joined;
+use super::{future::joined, surrounded::Surrounded};
 
 /// A critical section, such as a commit, which once polled runs to its end, even if whoever awaits it is dropped.
 ///
@@ -18,7 +18,8 @@ use super::future::joined;
 /// - End by itself: a section that hangs, hangs for ever and keeps what it holds. Put a timeout *inside*, around what may
 ///   be given up. One around the shield gives up waiting, not the section.
 /// - Survive its own panic: what it did until then is done.
-/// - Borrow, or take task-locals and the current tracing span along.
+/// - Borrow, or take task-locals and a tracing span of the handler's own along. What surrounds the exchange, such as its span,
+///   is taken along: [`Scope`](crate::observe::Scope).
 ///
 /// # Panics
 /// When polled outside of a tokio runtime, when the section panics, with its payload, and when the runtime was shut down
@@ -45,5 +46,5 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    async { joined(tokio::spawn(section).await) }
+    async { joined(tokio::spawn(Surrounded::new(section)).await) }
 }

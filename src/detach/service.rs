@@ -7,7 +7,7 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Detached, ResponseFuture, task::Bounded};
+use super::{Detached, ResponseFuture, surrounded::Surrounded, task::Bounded};
 
 /// Runs the inner service's future in a task of its own, where it outlives its client by a bounded time. See
 /// [`DetachLayer`](super::DetachLayer).
@@ -59,7 +59,8 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (handler, waiting) = Bounded::new(self.inner.call(request), self.grace);
+        let handler = Surrounded::new(self.inner.call(request));
+        let (handler, waiting) = Bounded::new(handler, self.grace);
         ResponseFuture::new(tokio::spawn(self.detached.count(handler)), waiting)
     }
 }

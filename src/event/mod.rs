@@ -5,14 +5,16 @@ mod owned;
 pub use self::owned::{Ended, Event, EventKind, Failed};
 pub(crate) use self::owned::{Sink, Teller};
 
+#[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+use std::time::SystemTime;
 use std::{error::Error, fmt, ops};
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::{
-    ExchangeId, Wait,
+    Connection, ExchangeId, Role, TraceIds, Wait,
     close::{Evidence, Reason, words},
-    exchange::LazyId,
+    exchange::Names,
     observe::Panics,
 };
 
@@ -30,7 +32,16 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
     /// What outer layers attached, such as axum's `ConnectInfo` or `MatchedPath`.
     pub extensions: &'a Extensions,
-    pub(crate) id: &'a LazyId,
+    /// The side that the service is on.
+    pub role: Role,
+    /// The connection, if it came through a seam.
+    pub connection: Option<&'a Connection>,
+    pub(crate) names: &'a Names,
+    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    pub(crate) clock: &'a crate::clock::Clock,
+    /// How long the exchange has been going on: an observer may join it late.
+    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    pub(crate) age: std::time::Duration,
     /// Where an observer's panic is reported. Carried here so that observers composed of others can reach it.
     pub(crate) panics: &'a Panics,
 }
@@ -38,7 +49,20 @@ pub struct RequestHead<'a> {
 impl RequestHead<'_> {
     /// The exchange's id, which is then also in its [`Summary`](crate::Summary), and the same for whoever asks.
     pub fn id(&self) -> ExchangeId {
-        self.id.get()
+        self.names.id()
+    }
+
+    /// Says by what a distributed trace knows the exchange, for whoever reads its [`Summary`](crate::Summary). The first
+    /// that is said counts.
+    pub fn set_trace(&self, trace: TraceIds) {
+        self.names.set_trace(trace);
+    }
+
+    /// The time of day at which the exchange began.
+    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    pub(crate) fn time(&self) -> SystemTime {
+        let now = self.clock.time();
+        now.checked_sub(self.age).unwrap_or(now)
     }
 }
 
@@ -46,6 +70,8 @@ impl RequestHead<'_> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ResponseHead<'a> {
+    /// The protocol version, as the service set it: in the client role that which was spoken. A server may answer by another.
+    pub version: Version,
     /// The status.
     pub status: StatusCode,
     /// The headers as the service set them; the server may add some, such as `date`.

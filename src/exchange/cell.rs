@@ -17,7 +17,7 @@ use super::{
     summary::Summary,
 };
 use crate::{
-    Data, Interest, Listener,
+    Data, Interest, Listener, TraceIds,
     conn::{Sight, Waiter},
 };
 
@@ -53,6 +53,14 @@ impl<L> RefUnwindSafe for Exchange<L> {}
 impl<L: Listener> Cell for Exchange<L> {
     fn outside(&self) -> &Outside {
         &self.outside
+    }
+
+    fn trace(&self, trace: TraceIds) {
+        if let Some(mut core) = self.gate.enter() {
+            core.trace(trace);
+            drop(core);
+            self.settle();
+        }
     }
 
     fn data(&self, direction: Direction, bytes: u64) {
@@ -111,6 +119,11 @@ impl<L: Listener> Join for Exchange<L> {
         self.outside.want(newcomer.interest);
         self.gate.queue(|queue| queue.push(Queued::Join(newcomer)));
         self.work_off();
+    }
+
+    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    fn age(&self) -> std::time::Duration {
+        self.outside.age()
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     report::{Direction, Queued, Report},
     summary::Summary,
 };
-use crate::{Data, Interest, Listener, ResponseHead};
+use crate::{Data, Interest, Listener, ResponseHead, TraceIds};
 
 pub(super) struct Core<L> {
     machine: Machine,
@@ -24,6 +24,10 @@ impl<L: Listener> Core<L> {
     #[inline]
     pub(super) fn new(role: Role, summary: Summary, listener: L) -> Self {
         Self { machine: Machine::new(role), summary, listeners: Listeners::new(listener) }
+    }
+
+    pub(super) fn trace(&mut self, trace: TraceIds) {
+        self.summary.trace = Some(trace);
     }
 
     #[inline]
@@ -81,7 +85,7 @@ impl<L: Listener> Core<L> {
     #[expect(clippy::inline_always, reason = "there is one caller")]
     fn call(&mut self, calls: Calls, outside: &Outside, report: &Report<'_>, at: Option<Instant>) {
         let Self { machine, summary, listeners } = self;
-        let Report { fact, status, headers, error } = *report;
+        let Report { fact, version, status, headers, error } = *report;
         let interest = outside.interest();
         let keep = interest.contains(Interest::TRAILERS);
         if let Some(at) = at {
@@ -99,10 +103,7 @@ impl<L: Listener> Core<L> {
             summary.close = verdict;
             if let Some(live) = outside.live() {
                 summary.marks.name(live.take_marks());
-                #[cfg(feature = "axum")]
-                {
-                    summary.route = live.route.get().cloned();
-                }
+                summary.route = live.route.get().cloned();
             }
         }
 
@@ -118,8 +119,9 @@ impl<L: Listener> Core<L> {
             listeners.on_request_error(&summary.request.failed(reason, error));
         }
         if let (true, Some(headers)) = (calls.contains(Calls::RESPONSE), headers) {
-            summary.head(status, headers, keep);
-            listeners.on_response(&ResponseHead { status, headers });
+            let head = ResponseHead { version, status, headers };
+            summary.head(&head, keep);
+            listeners.on_response(&head);
         }
         if calls.contains(Calls::RESPONSE_END) {
             summary.end(headers, keep);
@@ -176,8 +178,9 @@ impl<L: Listener> Core<L> {
     /// The newcomer is told what it has missed of the request. It comes before there is a response: if not after all,
     /// because another thread answered meanwhile, it hears nothing of that but the close.
     fn join(&mut self, outside: &Outside, newcomer: Newcomer) {
-        let Newcomer { mut listener, uri, .. } = newcomer;
+        let Newcomer { mut listener, uri, trace, .. } = newcomer;
         let Self { machine, summary, listeners } = self;
+        summary.trace = summary.trace.or(trace);
         summary.uri = summary.uri.take().or(uri);
 
         let mut passed = summary.request.passed();

@@ -16,9 +16,23 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(NonZeroU64);
 
-/// An id that is made when it is asked for.
+/// By what a distributed trace knows an exchange, as W3C's Trace Context has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceIds {
+    /// The trace's id; not all zeros.
+    pub trace_id: [u8; 16],
+    /// The id of the exchange's span; not all zeros.
+    pub span_id: [u8; 8],
+    /// Whether the span is sampled: it is likely to be found where spans are kept.
+    pub sampled: bool,
+}
+
+/// What an exchange is called, while it begins.
 #[derive(Debug, Default)]
-pub(crate) struct LazyId(OnceLock<ExchangeId>);
+pub(crate) struct Names {
+    id: OnceLock<ExchangeId>,
+    trace: OnceLock<TraceIds>,
+}
 
 impl ExchangeId {
     fn next() -> Self {
@@ -39,18 +53,36 @@ impl fmt::Display for ExchangeId {
     }
 }
 
-impl LazyId {
-    pub(crate) fn get(&self) -> ExchangeId {
-        *self.0.get_or_init(ExchangeId::next)
-    }
-
-    pub(crate) fn asked(&self) -> Option<ExchangeId> {
-        self.0.get().copied()
+/// A `traceparent`: `00-<trace id>-<span id>-01`. <https://www.w3.org/TR/trace-context/#traceparent-header>
+impl fmt::Display for TraceIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trace_id, span_id, sampled } = self;
+        let (trace_id, span_id) = (u128::from_be_bytes(*trace_id), u64::from_be_bytes(*span_id));
+        write!(f, "00-{trace_id:032x}-{span_id:016x}-{:02x}", u8::from(*sampled))
     }
 }
 
-impl From<ExchangeId> for LazyId {
+impl Names {
+    /// Its id, which is made when somebody asks.
+    pub(crate) fn id(&self) -> ExchangeId {
+        *self.id.get_or_init(ExchangeId::next)
+    }
+
+    pub(crate) fn asked(&self) -> Option<ExchangeId> {
+        self.id.get().copied()
+    }
+
+    pub(crate) fn set_trace(&self, trace: TraceIds) {
+        let _ = self.trace.set(trace);
+    }
+
+    pub(crate) fn trace(&self) -> Option<TraceIds> {
+        self.trace.get().copied()
+    }
+}
+
+impl From<ExchangeId> for Names {
     fn from(id: ExchangeId) -> Self {
-        Self(id.into())
+        Self { id: id.into(), trace: OnceLock::new() }
     }
 }

@@ -2,12 +2,16 @@
 
 use http::Uri;
 
-use crate::{Interest, Listener};
+use crate::{Interest, Listener, TraceIds};
 
 /// An exchange that can be joined.
 pub(crate) trait Join: Send + Sync {
     /// `newcomer` is told what it has missed, and listens from now on.
     fn join(&self, newcomer: Newcomer);
+
+    /// How long ago it began.
+    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    fn age(&self) -> std::time::Duration;
 }
 
 /// A layer further in that listens to an exchange from now on.
@@ -16,4 +20,6 @@ pub(crate) struct Newcomer {
     pub(crate) interest: Interest,
     /// The request's target as it sees it, in case that is not known.
     pub(crate) uri: Option<Uri>,
+    /// By what it knows the exchange, in the same case.
+    pub(crate) trace: Option<TraceIds>,
 }

@@ -9,7 +9,7 @@ use super::{
     outside::Outside,
     report::{Direction, Report},
 };
-use crate::conn::Waiter;
+use crate::{TraceIds, conn::Waiter};
 
 /// One end of a line to an exchange.
 pub(crate) type Link = Arc<dyn Cell>;
@@ -19,6 +19,9 @@ pub(crate) type Link = Arc<dyn Cell>;
 /// A panic never leaves a hook, so an exchange is as it should be after any.
 pub(crate) trait Cell: Send + Sync + UnwindSafe + RefUnwindSafe {
     fn outside(&self) -> &Outside;
+
+    /// An observer has said by what it traces the exchange, which has just begun.
+    fn trace(&self, trace: TraceIds);
 
     /// A data frame passed.
     fn data(&self, direction: Direction, bytes: u64);

@@ -37,7 +37,6 @@ pub(crate) struct Live {
     panics: Panics,
     pub(crate) connection: Option<Connection>,
     /// The template of the route that was chosen.
-    #[cfg(feature = "axum")]
     pub(crate) route: OnceLock<Arc<str>>,
     stage: AtomicU8,
     /// Set when the request side is over.
@@ -118,7 +117,6 @@ impl Live {
             clock,
             panics,
             connection,
-            #[cfg(feature = "axum")]
             route: OnceLock::new(),
             stage: AtomicU8::new(Stage::Request as u8),
             request_close: OnceLock::new(),

@@ -14,21 +14,29 @@
 mod cause;
 mod fact;
 
+use std::fmt;
+
 pub(crate) use self::{
     cause::{Cause, View},
     fact::{Fact, Outlet},
 };
 use crate::{
     Disconnect, Interest, RequestClose,
-    close::{Close, Evidence, Initiator, Reason, Stage},
+    close::{Close, Evidence, Initiator, Reason, Stage, words},
     conn::Sight,
 };
 
 /// The side of HTTP that the wrapped service is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It answers requests.
     Server,
+    /// It sends requests: [`LifecycleLayer::client`](crate::LifecycleLayer::client).
     Client,
+}
+
+words! {
+    Role { Server => "server", Client => "client" }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

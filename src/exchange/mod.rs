@@ -24,17 +24,18 @@ pub(crate) use self::departure::taken;
 pub(crate) use self::{
     cell::Exchange,
     departure::{complete, look, lost, upgraded},
-    id::LazyId,
+    id::Names,
     join::{Join, Newcomer},
     link::Link,
     live::{Callback, LayerId, Live, Registered},
-    machine::{Cause, Fact, Role},
+    machine::{Cause, Fact},
     outside::Outside,
     report::{Direction, Report},
     seat::{Place, Seat},
 };
 pub use self::{
-    id::ExchangeId,
+    id::{ExchangeId, TraceIds},
+    machine::Role,
     marks::{Mark, Marks},
     summary::{Summary, Transfer},
     waits::{Party, Wait},

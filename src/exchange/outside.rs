@@ -108,6 +108,12 @@ impl Outside {
         self.clock.now()
     }
 
+    /// How long ago it began, if somebody wants to know.
+    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    pub(super) fn age(&self) -> Duration {
+        self.began.map(|began| self.now().saturating_duration_since(began)).unwrap_or_default()
+    }
+
     /// Of a server a drop while the thread unwinds is by a panic that passes us. A client's caller may hold many calls, and
     /// panic for a reason of its own: there only a panic of the inner service counts.
     pub(crate) fn unwinds(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Instant};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 use super::{
     join::Newcomer,
@@ -22,6 +22,7 @@ pub(crate) enum Direction {
 #[derive(Clone, Copy)]
 pub(crate) struct Report<'a> {
     pub(super) fact: Fact,
+    pub(super) version: Version,
     pub(super) status: StatusCode,
     pub(super) headers: Option<&'a HeaderMap>,
     pub(super) error: Option<&'a (dyn Error + 'static)>,
@@ -37,6 +38,7 @@ pub(super) enum Queued {
 /// The headers are copied; the error has moved on.
 pub(super) struct OwnedReport {
     fact: Fact,
+    version: Version,
     status: StatusCode,
     headers: Option<HeaderMap>,
 }
@@ -63,13 +65,14 @@ impl Direction {
 impl From<Fact> for Report<'_> {
     #[inline]
     fn from(fact: Fact) -> Self {
-        Self { fact, status: StatusCode::OK, headers: None, error: None }
+        let (version, status) = (Version::HTTP_11, StatusCode::OK);
+        Self { fact, version, status, headers: None, error: None }
     }
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn head(status: StatusCode, headers: &'a HeaderMap) -> Self {
-        Self { status, headers: Some(headers), ..Self::from(Fact::Head) }
+    pub(crate) fn head(version: Version, status: StatusCode, headers: &'a HeaderMap) -> Self {
+        Self { version, status, headers: Some(headers), ..Self::from(Fact::Head) }
     }
 
     pub(crate) fn request_end(trailers: Option<&'a HeaderMap>) -> Self {
@@ -101,15 +104,15 @@ impl<'a> Report<'a> {
     }
 
     pub(super) fn own(self) -> OwnedReport {
-        let Self { fact, status, headers, .. } = self;
-        OwnedReport { fact, status, headers: headers.cloned() }
+        let Self { fact, version, status, headers, .. } = self;
+        OwnedReport { fact, version, status, headers: headers.cloned() }
     }
 }
 
 impl OwnedReport {
     pub(super) fn borrow(&self) -> Report<'_> {
-        let Self { fact, status, ref headers } = *self;
-        Report { fact, status, headers: headers.as_ref(), error: None }
+        let Self { fact, version, status, ref headers } = *self;
+        Report { fact, version, status, headers: headers.as_ref(), error: None }
     }
 }
 

@@ -1,19 +1,18 @@
 //! The whole of an exchange, as `on_close` is handed it.
 
-#[cfg(feature = "axum")]
-use std::sync::Arc;
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use super::{
-    id::ExchangeId,
+    id::{ExchangeId, TraceIds},
+    machine::Role,
     marks::{Mark, Marks},
     seat::Seat,
     waits::Wait,
 };
 use crate::{
-    Connection, Data, End, Failure, RequestClose, RequestHead,
+    Connection, Data, End, Failure, RequestClose, RequestHead, ResponseHead,
     close::{Close, Evidence, Initiator, Reason, Stage},
 };
 
@@ -27,14 +26,20 @@ use crate::{
 pub struct Summary {
     /// The exchange's id, if somebody asked for it when it began: [`RequestHead::id`](crate::RequestHead::id).
     pub id: Option<ExchangeId>,
+    /// The side that the service was on.
+    pub role: Role,
+    /// By what a distributed trace knows the exchange, if an observer has said so when it began:
+    /// [`RequestHead::set_trace`](crate::RequestHead::set_trace).
+    pub trace: Option<TraceIds>,
     /// The request's method.
     pub method: Method,
     /// The request's target, if asked for by [`Interest::URI`](crate::Interest::URI).
     pub uri: Option<Uri>,
-    /// The request's protocol version.
+    /// The protocol version: that of the request. In the client role a request says only what is asked for, so there it is that
+    /// of the response, once there was one.
     pub version: Version,
-    /// The route's template, if a [`RouteLayer`](crate::RouteLayer) further in has told.
-    #[cfg(feature = "axum")]
+    /// The route's template, if somebody further in has told: [`ExchangeHandle::set_route`](crate::ExchangeHandle::set_route),
+    /// or for axum `RouteLayer`.
     pub route: Option<Arc<str>>,
     /// The connection, if it came through a seam.
     pub connection: Option<Connection>,
@@ -84,11 +89,12 @@ impl Summary {
         seat: Option<&Seat>,
     ) -> Self {
         Self {
-            id: head.id.asked(),
+            id: head.names.asked(),
+            role: head.role,
+            trace: None,
             method: head.method.clone(),
             uri,
             version: head.version,
-            #[cfg(feature = "axum")]
             route: None,
             connection: seat.map(|seat| seat.connection().clone()),
             ordinal: seat.and_then(Seat::ordinal),
@@ -108,10 +114,13 @@ impl Summary {
     }
 
     #[inline]
-    pub(super) fn head(&mut self, status: StatusCode, headers: &HeaderMap, keep: bool) {
-        self.status = Some(status);
+    pub(super) fn head(&mut self, head: &ResponseHead<'_>, keep: bool) {
+        self.status = Some(head.status);
+        if self.role == Role::Client {
+            self.version = head.version;
+        }
         if keep {
-            self.grpc_status = grpc_status(headers);
+            self.grpc_status = grpc_status(head.headers);
         }
     }
 

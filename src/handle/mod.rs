@@ -98,8 +98,10 @@ impl ExchangeHandle {
         extensions.get::<Connection>().cloned().or_else(left)
     }
 
-    #[cfg(feature = "axum")]
-    pub(crate) fn set_route(&self, route: &str) {
+    /// Says which route was chosen: its template, such as `/users/{id}`, for
+    /// [`Summary::route`](crate::Summary::route). The first that is said counts, and what comes after the close is not
+    /// heard. Say no paths: whoever counts by route has a counter for each.
+    pub fn set_route(&self, route: &str) {
         self.0.route.get_or_init(|| route.into());
     }
 

@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use super::Guarded;
+use super::{
+    Guarded,
+    scope::{Scope, nest},
+};
 use crate::{
     Connection, ConnectionSummary, Data, Disconnect, End, Failure, Finish, Interest, Listener,
     Observer, RequestClose, RequestHead, ResponseHead, Summary, UpgradeSummary,
@@ -191,6 +194,10 @@ impl<O: Observer> Observer for Erased<O> {
 /// Implements every hook by the same hook of an `Option<&mut impl Listener>`.
 macro_rules! forward {
     ($self:ident => $to:expr) => {
+        #[inline]
+        fn scope(&mut $self) -> Option<::std::sync::Arc<dyn $crate::observe::Scope>> {
+            $to?.scope()
+        }
         fn on_disconnect(&mut $self, disconnect: Disconnect) {
             if let Some(to) = $to { to.on_disconnect(disconnect); }
         }
@@ -294,6 +301,12 @@ macro_rules! tuples {
         }
 
         impl<$($O: Listener),+> Listener for ($(Option<Guarded<$O>>,)+) {
+            #[inline]
+            fn scope(&mut self) -> Option<Arc<dyn Scope>> {
+                let scope = None;
+                $(let scope = nest(scope, self.$n.scope());)+
+                scope
+            }
             fn on_disconnect(&mut self, disconnect: Disconnect) {
                 $(self.$n.on_disconnect(disconnect);)+
             }

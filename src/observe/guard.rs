@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use super::scope::{Scope, Scoped};
 use crate::{
     Data, Disconnect, End, Failure, Finish, Interest, Listener, Observer, RequestClose,
     RequestHead, ResponseHead, Summary,
@@ -20,7 +21,8 @@ use crate::{
 pub struct ObserverPanic<'a> {
     /// The type that panicked: the observer's for `begin` and `interest`, a callback's own, else that of the observer's state.
     pub observer: &'static str,
-    /// The hook: `begin`, `on_close`, `on_connection_open`, …; `interest` of a tuple's member; `drop` of the state; `callback` for what
+    /// The hook: `begin`, `on_close`, `on_connection_open`, …; `interest` of a tuple's member; `scope`, also of a scope that is
+    /// entered or left; `drop` of the state; `callback` for what
     /// [`ExchangeHandle::on_close`](crate::ExchangeHandle::on_close) was given.
     pub hook: &'static str,
     /// What it panicked with, usually a `&str` or a `String`.
@@ -78,6 +80,11 @@ impl Panics {
     #[cfg(feature = "conn")]
     pub(crate) fn catch_connection<O>(&self, hook: &'static str, user: impl FnOnce()) {
         let _ = self.catch(type_name::<O>, hook, user);
+    }
+
+    /// Enters a scope, or leaves it. Whether that went well.
+    pub(super) fn catch_scope(&self, observer: fn() -> &'static str, user: impl FnOnce()) -> bool {
+        self.catch(observer, "scope", user).is_some()
     }
 
     /// Runs a function that a handle was given.
@@ -138,6 +145,13 @@ impl<S: Listener> Guarded<S> {
         }
     }
 
+    /// What surrounds the exchange.
+    #[inline]
+    pub(crate) fn scoped(&mut self) -> Option<Arc<Scoped>> {
+        let scope = self.scope()?;
+        Some(Arc::new(Scoped::new(scope, self.panics.clone(), type_name::<S>)))
+    }
+
     /// Hears nothing.
     pub(crate) fn silent(panics: &Panics) -> Self {
         Self { state: None, interest: Interest::NONE, panics: panics.clone() }
@@ -164,6 +178,13 @@ impl<S: Listener> Guarded<S> {
 }
 
 impl<S: Listener> Listener for Guarded<S> {
+    #[inline]
+    fn scope(&mut self) -> Option<Arc<dyn Scope>> {
+        let mut scope = None;
+        self.call(Interest::SCOPE, "scope", |state| scope = state.scope());
+        scope
+    }
+
     fn on_disconnect(&mut self, disconnect: Disconnect) {
         self.call(Interest::DISCONNECT, "on_disconnect", |state| state.on_disconnect(disconnect));
     }

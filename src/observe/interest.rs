@@ -64,13 +64,15 @@ interests! {
     /// When the bytes of a connection passed: [`Connection::times`](crate::Connection::times). A read of the clock for each read
     /// and each write of its transport.
     IO_TIMES = 16;
+    /// `scope`: what surrounds the work that is done for an exchange. Who hands one out is entered for each poll.
+    SCOPE = 17;
 }
 
 impl Interest {
     /// Nothing: the layer passes requests and bodies through, `begin` is not called.
     pub const NONE: Self = Self(0);
     /// Everything.
-    pub const ALL: Self = Self((1 << 17) - 1);
+    pub const ALL: Self = Self((1 << 18) - 1);
     /// What an observer hears of that does not say: every hook, and all in the summaries but [`WAITS`](Self::WAITS) and
     /// [`IO_TIMES`](Self::IO_TIMES), which cost by the frame and by the read.
     pub const DEFAULT: Self = Self(Self::ALL.0 & !Self::WAITS.0 & !Self::IO_TIMES.0);

@@ -2,6 +2,7 @@
 //!
 //! - A type of your own implements [`Observer`], and [`Listener`] for its state.
 //! - [`Hooks`] are a few closures.
+//! - A [`Scope`] surrounds the work that is done for an exchange, such as a span that is entered.
 //! - [`channel()`] is for other tasks, and for work that takes longer than a hook may: it hands them [`Event`](crate::Event)s,
 //!   which are owned. It is bounded, nobody waits for its reader, and of an exchange that it told of it tells the close.
 
@@ -10,15 +11,22 @@ mod compose;
 mod guard;
 mod hooks;
 mod interest;
+mod scope;
 
-pub(crate) use self::guard::{Panics, shield};
 pub use self::{
     channel::{ChannelObserver, ChannelState, Events, TryRecvError, channel},
     compose::BoxObserver,
     guard::{Guarded, ObserverPanic},
     hooks::{Hooks, HooksState},
     interest::Interest,
+    scope::Scope,
 };
+pub(crate) use self::{
+    guard::{Panics, shield},
+    scope::{Inside, Scoped},
+};
+
+use std::sync::Arc;
 
 use crate::{
     Connection, ConnectionSummary, Data, Disconnect, End, Failure, Finish, RequestClose,
@@ -104,6 +112,15 @@ pub trait Observer: Send + Sync + 'static {
 /// A panic in a hook is caught, also while another panic unwinds; it silences this observer for this exchange
 /// ([`LifecycleLayer::on_observer_panic`](crate::LifecycleLayer::on_observer_panic)).
 pub trait Listener: Send + 'static {
+    /// What is to surround the work that is done for this exchange, such as a span. Called once, right after `begin`, before
+    /// the inner service is called.
+    ///
+    /// It is kept by the future and the bodies, and entered until these are dropped. A task may hold the request's body longer
+    /// than the exchange is open: what is to be over at the close is let go of in [`on_close`](Self::on_close).
+    fn scope(&mut self) -> Option<Arc<dyn Scope>> {
+        None
+    }
+
     /// The peer is known to be gone while the exchange is alive and its response not complete. At most once.
     ///
     /// What can be known depends on what is seen. The error of a request body may say it, and an HTTP/2 stream that is

@@ -5,10 +5,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use crate::clock::system;
+use crate::clock::{system, system_time};
 
 /// A clock that stands still until it is told to advance, for tests that are exact about times.
 ///
@@ -20,18 +20,32 @@ pub struct ManualClock(Arc<Shown>);
 #[derive(Debug)]
 struct Shown {
     start: Instant,
+    start_time: SystemTime,
     nanos: AtomicU64,
 }
 
 impl ManualClock {
     /// A clock of its own.
     pub fn new() -> Self {
-        Self(Arc::new(Shown { start: system(), nanos: AtomicU64::new(0) }))
+        Self(Arc::new(Shown {
+            start: system(),
+            start_time: system_time(),
+            nanos: AtomicU64::new(0),
+        }))
     }
 
     /// Its time.
     pub fn now(&self) -> Instant {
-        self.0.start + Duration::from_nanos(self.0.nanos.load(Ordering::Relaxed))
+        self.0.start + self.passed()
+    }
+
+    /// The time of day that it shows: the system's when the clock was made, and what was advanced since.
+    pub fn time(&self) -> SystemTime {
+        self.0.start_time + self.passed()
+    }
+
+    fn passed(&self) -> Duration {
+        Duration::from_nanos(self.0.nanos.load(Ordering::Relaxed))
     }
 
     /// Lets time pass. Nobody is woken by it.
