@@ -276,10 +276,18 @@ mod future;
 pub mod handle;
 mod layer;
 pub mod observe;
+#[cfg(feature = "opentelemetry")]
+pub mod otel;
 #[cfg(feature = "park")]
 pub mod park;
 #[cfg(feature = "conn")]
 pub mod seam;
+#[cfg(any(feature = "access-log", feature = "opentelemetry", feature = "tracing"))]
+#[cfg_attr(
+    not(all(feature = "access-log", feature = "opentelemetry", feature = "tracing")),
+    allow(dead_code, unused_imports, reason = "each of the three uses a part of it")
+)]
+pub mod semconv;
 mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
