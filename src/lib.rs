@@ -291,6 +291,8 @@ pub mod semconv;
 mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tracing")]
+pub mod trace;
 
 #[cfg(feature = "axum")]
 pub use self::seam::RouteLayer;
