@@ -253,8 +253,9 @@
 //! - `full`: all of them.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "what uses the rest follows")]
 
+#[cfg(feature = "access-log")]
+pub mod access_log;
 mod body;
 pub mod classify;
 mod clock;
