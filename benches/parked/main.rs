@@ -44,7 +44,7 @@ raised to the hard one. For Linux.";
 type Failed = Box<dyn Error + Send + Sync>;
 
 /// No scene takes as long.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 /// Descriptors that are not a client's.
 const SPARE: usize = 64;
 

@@ -2,9 +2,11 @@
 
 mod counting;
 mod exchange;
+mod layers;
 mod pass_through;
 mod subject;
 pub mod subscriber;
+mod telemetry;
 
 pub use self::{
     counting::{Counting, Tally},

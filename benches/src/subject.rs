@@ -1,29 +1,18 @@
 //! The subjects: what may stand around the service.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use axum::{Router, body::Body, routing};
-use axum_prometheus::lifecycle::layer::LifeCycleLayer;
 use http::{Request, Response};
-use opentelemetry::global;
-use opentelemetry_instrumentation_tower::http::server::{Layer as OtelLayer, LayerBuilder};
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    metrics::{
-        PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics,
-        exporter::PushMetricExporter,
-    },
-    trace::SdkTracerProvider,
-};
 use tower::{Layer, Service, layer::util::Identity, service_fn};
-use tower_http::{
-    classify::{ServerErrorsAsFailures, SharedClassifier},
-    trace::TraceLayer,
-};
-use tower_lifecycle::LifecycleLayer;
+use tower_http::trace::TraceLayer;
+use tower_lifecycle::{LifecycleLayer, trace};
 use tracing::level_filters::LevelFilter;
 
-use crate::{Counting, PassThrough, answer, exchange, subscriber};
+use crate::{
+    Counting, PassThrough, answer, exchange, layers, subscriber,
+    telemetry::{self, Providers},
+};
 
 /// Runs so many exchanges, one after the other.
 pub type Run = Box<dyn FnMut(u64)>;
@@ -79,10 +68,44 @@ subjects! {
     TraceAll = "TraceLayer, fmt at TRACE";
     /// axum-prometheus' `LifeCycleLayer`, with callbacks that count.
     Prometheus = "axum-prometheus LifeCycle";
+    /// `Trace`, no subscriber.
+    LifecycleTrace = "trace, no subscriber";
+    /// The same, subscriber at INFO: span and summary.
+    LifecycleTraceInfo = "trace, fmt at INFO";
+    /// The same, subscriber at TRACE: an event for each hook.
+    LifecycleTraceAll = "trace, fmt at TRACE";
+    /// The same span with the same summary event, by hand-written macros around the service, subscriber at INFO.
+    Macros = "macros, fmt at INFO";
+    /// `Trace` through tracing-opentelemetry, nothing sampled.
+    LifecycleTraceBridgeOff = "trace, bridge, sampled out";
+    /// The same, all sampled.
+    LifecycleTraceBridge = "trace, bridge, recorded";
+    /// `Otel` without providers.
+    LifecycleOtelNoop = "otel, no provider";
+    /// `Otel` with the SDK's providers, no span sampled, durations aggregated.
+    LifecycleOtelOff = "otel, sampled out";
+    /// The same, spans sampled and dropped at their end.
+    LifecycleOtel = "otel, recorded";
+    /// The same with all metrics.
+    LifecycleOtelAll = "otel, recorded, all metrics";
     /// opentelemetry-instrumentation-tower without providers.
     OtelNoop = "opentelemetry-tower, no-op";
-    /// The same with the SDK's providers: spans sampled and dropped at their end, metrics aggregated.
+    /// The same with the SDK's providers: no span sampled, metrics aggregated.
+    OtelOff = "opentelemetry-tower, sampled out";
+    /// The same, spans sampled and dropped at their end.
     OtelSdk = "opentelemetry-tower, SDK";
+    /// axum-tracing-opentelemetry's `OtelAxumLayer`, which has no metrics, no subscriber.
+    AxumTracingNone = "axum-tracing-opentelemetry, no subscriber";
+    /// The same through tracing-opentelemetry, nothing sampled.
+    AxumTracingOff = "axum-tracing-opentelemetry, sampled out";
+    /// The same, all sampled.
+    AxumTracing = "axum-tracing-opentelemetry, recorded";
+    /// tower-otel's layers for spans, until the end of the body, and for metrics, no subscriber.
+    TowerOtelNone = "tower-otel, no subscriber";
+    /// The same through tracing-opentelemetry, nothing sampled.
+    TowerOtelOff = "tower-otel, sampled out";
+    /// The same, all sampled.
+    TowerOtel = "tower-otel, recorded";
     /// An axum router, with tower's `Identity` inside `Router::layer`.
     Router = "Router";
     /// Pass-through inside `Router::layer`.
@@ -93,6 +116,44 @@ subjects! {
     RouterCounting = "Router, lifecycle counting";
     /// `TraceLayer` inside `Router::layer`, no subscriber.
     RouterTrace = "Router, TraceLayer";
+}
+
+/// `$use` with the layer of `$subject`, whatever its type.
+macro_rules! with_layer {
+    ($subject:expr, $layer:ident => $use:expr) => {
+        with_layer!(@ $subject, $layer => $use;
+            Bare | Macros | Router: Identity::new();
+            PassThrough | RouterPassThrough: PassThrough::default();
+            LifecycleNone | RouterNone: LifecycleLayer::new(());
+            LifecycleCounting | RouterCounting: LifecycleLayer::new(Counting::hooks());
+            LifecycleNoData: LifecycleLayer::new(Counting::without_data());
+            LifecycleMarks: LifecycleLayer::new(Counting::with_marks());
+            LifecycleWaits: LifecycleLayer::new(Counting::with_waits());
+            LifecycleAll: LifecycleLayer::new(Counting::all());
+            LifecycleHandle: LifecycleLayer::new(()).with_handle();
+            LifecycleCountingHandle: LifecycleLayer::new(Counting::hooks()).with_handle();
+            Trace | TraceInfo | TraceAll | RouterTrace: TraceLayer::new_for_http();
+            Prometheus: layers::prometheus();
+            LifecycleTrace | LifecycleTraceInfo | LifecycleTraceAll | LifecycleTraceBridgeOff
+                | LifecycleTraceBridge: LifecycleLayer::new(trace::Trace::new());
+            LifecycleOtelNoop: layers::lifecycle_otel(None, false);
+            LifecycleOtelOff: layers::lifecycle_otel(Some(Providers::Off), false);
+            LifecycleOtel: layers::lifecycle_otel(Some(Providers::Recorded), false);
+            LifecycleOtelAll: layers::lifecycle_otel(Some(Providers::Recorded), true);
+            OtelNoop: layers::opentelemetry_tower(None);
+            OtelOff: layers::opentelemetry_tower(Some(Providers::Off));
+            OtelSdk: layers::opentelemetry_tower(Some(Providers::Recorded));
+            AxumTracingNone | AxumTracingOff | AxumTracing: layers::axum_tracing_opentelemetry();
+            TowerOtelNone: layers::tower_otel(None);
+            TowerOtelOff: layers::tower_otel(Some(Providers::Off));
+            TowerOtel: layers::tower_otel(Some(Providers::Recorded));
+        )
+    };
+    (@ $subject:expr, $layer:ident => $use:expr; $($($name:ident)|+: $make:expr;)+) => {
+        match $subject {
+            $($(Subject::$name)|+ => { let $layer = $make; $use })+
+        }
+    };
 }
 
 impl Subject {
@@ -116,53 +177,38 @@ impl Subject {
     /// Whether it wants a subscriber. One that is installed stays, even switched off it spares `tracing` the question
     /// whether there is a `log` logger, so these subjects come after all others of a process.
     pub fn subscribes(self) -> bool {
-        matches!(self, Self::TraceInfo | Self::TraceAll)
+        self.level() != LevelFilter::OFF || self.bridged().is_some()
     }
 
     /// Sets the subscriber's level for this subject, until the next one sets it.
     pub fn enter(self) {
-        subscriber::set(match self {
-            Self::TraceInfo => LevelFilter::INFO,
-            Self::TraceAll => LevelFilter::TRACE,
+        subscriber::set(self.level());
+    }
+
+    fn level(self) -> LevelFilter {
+        match self {
+            Self::TraceInfo | Self::LifecycleTraceInfo | Self::Macros => LevelFilter::INFO,
+            Self::TraceAll | Self::LifecycleTraceAll => LevelFilter::TRACE,
             _ => LevelFilter::OFF,
-        });
+        }
     }
 
     /// [Enters](Self::enter), and sets up exchanges of so many chunks each way.
     pub fn prepare(self, chunks: u32) -> Run {
         self.enter();
-        match self {
+        let run = match self {
             Self::Bare => run(bare(chunks), chunks),
-            Self::PassThrough => run(PassThrough::default().layer(bare(chunks)), chunks),
-            Self::LifecycleNone => run(LifecycleLayer::new(()).layer(bare(chunks)), chunks),
-            Self::LifecycleCounting => run(counting(Counting::hooks()).layer(bare(chunks)), chunks),
-            Self::LifecycleNoData => {
-                run(counting(Counting::without_data()).layer(bare(chunks)), chunks)
-            }
-            Self::LifecycleMarks => {
-                run(counting(Counting::with_marks()).layer(bare(chunks)), chunks)
-            }
-            Self::LifecycleWaits => {
-                run(counting(Counting::with_waits()).layer(bare(chunks)), chunks)
-            }
-            Self::LifecycleAll => run(counting(Counting::all()).layer(bare(chunks)), chunks),
-            Self::LifecycleHandle => {
-                run(LifecycleLayer::new(()).with_handle().layer(bare(chunks)), chunks)
-            }
-            Self::LifecycleCountingHandle => {
-                run(counting(Counting::hooks()).with_handle().layer(bare(chunks)), chunks)
-            }
-            Self::Trace | Self::TraceInfo | Self::TraceAll => {
-                run(TraceLayer::new_for_http().layer(bare(chunks)), chunks)
-            }
-            Self::Prometheus => run(prometheus().layer(bare(chunks)), chunks),
-            Self::OtelNoop => run(otel_without_providers().layer(bare(chunks)), chunks),
-            Self::OtelSdk => run(otel_with_sdk().layer(bare(chunks)), chunks),
+            Self::Macros => telemetry::by_hand(run(bare(chunks), chunks)),
             Self::Router
             | Self::RouterPassThrough
             | Self::RouterNone
             | Self::RouterCounting
             | Self::RouterTrace => run(router(chunks, self), chunks),
+            _ => with_layer!(self, layer => run(layer.layer(bare(chunks)), chunks)),
+        };
+        match self.bridged() {
+            None => run,
+            Some(providers) => telemetry::bridged(providers, run),
         }
     }
 
@@ -170,26 +216,20 @@ impl Subject {
     pub fn layered(self, router: Router) -> Router {
         match self {
             Self::Bare => router,
-            Self::Router => router.layer(Identity::new()),
-            Self::PassThrough | Self::RouterPassThrough => router.layer(PassThrough::default()),
-            Self::LifecycleNone | Self::RouterNone => router.layer(LifecycleLayer::new(())),
-            Self::LifecycleCounting | Self::RouterCounting => {
-                router.layer(counting(Counting::hooks()))
+            _ => with_layer!(self, layer => router.layer(layer)),
+        }
+    }
+
+    /// What the SDK does with the spans that `tracing` makes, if it is given them.
+    fn bridged(self) -> Option<Providers> {
+        match self {
+            Self::LifecycleTraceBridgeOff | Self::AxumTracingOff | Self::TowerOtelOff => {
+                Some(Providers::Off)
             }
-            Self::LifecycleNoData => router.layer(counting(Counting::without_data())),
-            Self::LifecycleMarks => router.layer(counting(Counting::with_marks())),
-            Self::LifecycleWaits => router.layer(counting(Counting::with_waits())),
-            Self::LifecycleAll => router.layer(counting(Counting::all())),
-            Self::LifecycleHandle => router.layer(LifecycleLayer::new(()).with_handle()),
-            Self::LifecycleCountingHandle => {
-                router.layer(counting(Counting::hooks()).with_handle())
+            Self::LifecycleTraceBridge | Self::AxumTracing | Self::TowerOtel => {
+                Some(Providers::Recorded)
             }
-            Self::Trace | Self::TraceInfo | Self::TraceAll | Self::RouterTrace => {
-                router.layer(TraceLayer::new_for_http())
-            }
-            Self::Prometheus => router.layer(prometheus()),
-            Self::OtelNoop => router.layer(otel_without_providers()),
-            Self::OtelSdk => router.layer(otel_with_sdk()),
+            _ => None,
         }
     }
 }
@@ -209,7 +249,7 @@ where
 /// The service, for whatever body the layer around it hands on.
 fn bare<B>(
     chunks: u32,
-) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send>
+) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send
 where
     B: http_body::Body<Data: Send, Error: Send> + Send,
 {
@@ -221,54 +261,6 @@ fn router(chunks: u32, layer: Subject) -> Router {
     let handler = move |request: Request<Body>| answer(request, chunks);
     let router = Router::new().route("/exchange", routing::post(handler));
     layer.layered(router).with_state(())
-}
-
-fn counting(observer: Counting) -> LifecycleLayer<Counting> {
-    LifecycleLayer::new(observer)
-}
-
-type Classifier = SharedClassifier<ServerErrorsAsFailures>;
-
-fn prometheus() -> LifeCycleLayer<Classifier, Counting, Counting> {
-    let classifier = SharedClassifier::new(ServerErrorsAsFailures::new());
-    LifeCycleLayer::new(classifier, Counting::hooks(), Counting::hooks())
-}
-
-fn otel_without_providers() -> OtelLayer {
-    builds(LayerBuilder::builder().with_tracing(false).with_metrics(false))
-}
-
-fn otel_with_sdk() -> OtelLayer {
-    let reader = PeriodicReader::builder(Discard).build();
-    global::set_meter_provider(SdkMeterProvider::builder().with_reader(reader).build());
-    global::set_tracer_provider(SdkTracerProvider::builder().build());
-    builds(LayerBuilder::builder())
-}
-
-/// The layer takes its providers while it is built.
-fn builds(builder: LayerBuilder) -> OtelLayer {
-    builder.build().unwrap_or_default()
-}
-
-/// An exporter to nowhere. The reader is what makes the SDK aggregate.
-struct Discard;
-
-impl PushMetricExporter for Discard {
-    async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
-    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,10 @@ pub fn set(level: LevelFilter) {
             tracing_subscriber::registry().with(sink).with(Level).init();
         });
     }
-    callsite::rebuild_interest_cache();
+    // Where there is none, this would let `tracing` forget that there is none.
+    if INSTALLED.is_completed() {
+        callsite::rebuild_interest_cache();
+    }
 }
 
 const LEVELS: [LevelFilter; 6] = [
