@@ -87,9 +87,10 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
 
     // First the server, so that the last exchanges are told too.
     drop(end);
-    if let Err(cut) = server.await? {
+    let result = server.await;
+    telemetry.shutdown().await;
+    if let Err(cut) = result? {
         eprintln!("warning: {cut}");
     }
-    telemetry.shutdown().await;
     Ok(())
 }
