@@ -123,7 +123,7 @@ impl Tap {
         polled
     }
 
-    /// Apart, so that the poll of a body that nobody observes stays small.
+    /// Apart, so that the poll of a body that nothing surrounds stays small.
     #[inline(never)]
     fn poll_inside<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Polled<B>
     where

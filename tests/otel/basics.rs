@@ -1,9 +1,7 @@
-//! Spans and metrics, in memory.
-#![cfg(feature = "opentelemetry")]
+//! What is told, and on which way an exchange ends.
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     future::{Future, pending, ready},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -18,142 +16,31 @@ use http_body_util::BodyExt;
 use opentelemetry::{
     Context, KeyValue, Value,
     baggage::BaggageExt,
-    propagation::TextMapCompositePropagator,
     trace::{
         SpanId, SpanKind, Status, TraceContextExt, TraceId, TraceState, Tracer, TracerProvider,
     },
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    metrics::{
-        InMemoryMetricExporter, SdkMeterProvider,
-        data::{AggregatedMetrics, MetricData, ScopeMetrics},
-    },
-    propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{
-        InMemorySpanExporter, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider,
-        ShouldSample, SpanData, SpanProcessor,
+        SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData, SpanProcessor,
     },
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_lifecycle::{
     ExchangeHandle, Hooks, LifecycleLayer, RequestBody, ResponseBody, Role,
-    otel::{Otel, OtelBuilder, ParentPolicy},
+    otel::{Otel, ParentPolicy},
     semconv::Conventions,
-    testing::{BoxError, ManualClock, MockBody},
+    testing::{BoxError, MockBody},
 };
 
-type Answer = Result<Response<MockBody>, BoxError>;
-
-/// Providers that keep what they are given.
-struct Kept {
-    spans: InMemorySpanExporter,
-    metrics: InMemoryMetricExporter,
-    tracers: SdkTracerProvider,
-    meters: SdkMeterProvider,
-    clock: ManualClock,
-}
-
-/// One series: its attributes, how many samples or what is counted, and their sum.
-#[derive(Clone, Debug, PartialEq)]
-struct Series(String, i64, f64);
-
-impl Kept {
-    fn new() -> Self {
-        Self::sampled(Sampler::AlwaysOn)
-    }
-
-    fn sampled(sampler: impl ShouldSample + 'static) -> Self {
-        let spans = InMemorySpanExporter::default();
-        let metrics = InMemoryMetricExporter::default();
-        let tracers = SdkTracerProvider::builder().with_sampler(sampler);
-        Self {
-            tracers: tracers.with_simple_exporter(spans.clone()).build(),
-            meters: SdkMeterProvider::builder().with_periodic_exporter(metrics.clone()).build(),
-            spans,
-            metrics,
-            clock: ManualClock::new(),
-        }
-    }
-
-    fn otel(&self) -> OtelBuilder {
-        let propagator = TextMapCompositePropagator::new(vec![
-            Box::new(TraceContextPropagator::new()),
-            Box::new(BaggagePropagator::new()),
-        ]);
-        Otel::builder()
-            .tracer_provider(&self.tracers)
-            .meter_provider(&self.meters)
-            .propagator(Arc::new(propagator))
-    }
-
-    fn layer(&self, otel: OtelBuilder) -> LifecycleLayer<Otel> {
-        LifecycleLayer::new(otel.build()).with_clock(self.clock.clone())
-    }
-
-    fn span(&self) -> SpanData {
-        let mut spans = self.spans.get_finished_spans().unwrap();
-        assert_eq!(spans.len(), 1, "{spans:?}");
-        spans.remove(0)
-    }
-
-    fn metrics(&self) -> BTreeMap<String, Vec<Series>> {
-        self.meters.force_flush().unwrap();
-        let all = self.metrics.get_finished_metrics().unwrap();
-        let Some(last) = all.last() else { return BTreeMap::new() };
-        let mut told = BTreeMap::new();
-        for metric in last.scope_metrics().flat_map(ScopeMetrics::metrics) {
-            let series = match metric.data() {
-                AggregatedMetrics::F64(MetricData::Histogram(data)) => data
-                    .data_points()
-                    .map(|at| Series(text(at.attributes()), count(at.count()), at.sum()))
-                    .collect(),
-                AggregatedMetrics::U64(MetricData::Histogram(data)) => data
-                    .data_points()
-                    .map(|at| Series(text(at.attributes()), count(at.count()), small(at.sum())))
-                    .collect(),
-                AggregatedMetrics::I64(MetricData::Sum(data)) => data
-                    .data_points()
-                    .map(|at| Series(text(at.attributes()), at.value(), 0.0))
-                    .collect(),
-                other => panic!("{other:?}"),
-            };
-            told.insert(metric.name().to_owned(), series);
-        }
-        told
-    }
-
-    fn only(&self, name: &str) -> Series {
-        let metrics = self.metrics();
-        let series = metrics.get(name).unwrap_or_else(|| panic!("no {name}: {metrics:?}"));
-        assert_eq!(series.len(), 1, "{series:?}");
-        series[0].clone()
-    }
-}
-
-fn count(of: u64) -> i64 {
-    i64::try_from(of).unwrap()
-}
-
-fn small(of: u64) -> f64 {
-    u32::try_from(of).unwrap().into()
-}
-
-fn text<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> String {
-    let mut all: Vec<_> = attributes.map(|at| format!("{}={}", at.key, at.value)).collect();
-    all.sort();
-    all.join(" ")
-}
+use super::kept::{Answer, Kept, Series, get, small, text};
 
 fn value(span: &SpanData, key: &str) -> Option<Value> {
     let mut found = span.attributes.iter().filter(|at| at.key.as_str() == key);
     let first = found.next().map(|at| at.value.clone());
     assert!(found.next().is_none(), "{key} twice");
     first
-}
-
-fn get(uri: &str) -> Request<MockBody> {
-    Request::get(uri).body(MockBody::empty()).unwrap()
 }
 
 fn traced(parent: &str) -> Request<MockBody> {

@@ -1,5 +1,4 @@
-//! What went wrong once, and what might have, in memory.
-#![cfg(feature = "opentelemetry")]
+//! What went wrong once, and what might have.
 
 use std::{
     future::ready,
@@ -12,86 +11,18 @@ use http_body_util::BodyExt;
 use opentelemetry::{
     Context,
     baggage::BaggageExt,
-    propagation::{
-        Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
-        text_map_propagator::FieldIter,
-    },
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
     trace::{SpanId, TraceContextExt},
 };
-use opentelemetry_sdk::{
-    metrics::{
-        InMemoryMetricExporter, SdkMeterProvider,
-        data::{AggregatedMetrics, HistogramDataPoint, MetricData, ScopeMetrics},
-    },
-    propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData},
-};
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::Sampler};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_lifecycle::{
     Hooks, LifecycleLayer, RequestBody,
-    otel::{Otel, OtelBuilder, ParentPolicy},
-    testing::{BoxError, ManualClock, MockBody},
+    otel::ParentPolicy,
+    testing::{ManualClock, MockBody},
 };
 
-type Answer = Result<Response<MockBody>, BoxError>;
-
-struct Kept {
-    spans: InMemorySpanExporter,
-    metrics: InMemoryMetricExporter,
-    tracers: SdkTracerProvider,
-    meters: SdkMeterProvider,
-}
-
-impl Kept {
-    fn new(sampler: Sampler) -> Self {
-        let spans = InMemorySpanExporter::default();
-        let metrics = InMemoryMetricExporter::default();
-        let tracers = SdkTracerProvider::builder().with_sampler(sampler);
-        Self {
-            tracers: tracers.with_simple_exporter(spans.clone()).build(),
-            meters: SdkMeterProvider::builder().with_periodic_exporter(metrics.clone()).build(),
-            spans,
-            metrics,
-        }
-    }
-
-    fn otel(&self) -> OtelBuilder {
-        let propagator = TextMapCompositePropagator::new(vec![
-            Box::new(TraceContextPropagator::new()),
-            Box::new(BaggagePropagator::new()),
-        ]);
-        Otel::builder()
-            .tracer_provider(&self.tracers)
-            .meter_provider(&self.meters)
-            .propagator(Arc::new(propagator))
-    }
-
-    fn ended(&self) -> Vec<SpanData> {
-        self.spans.get_finished_spans().unwrap()
-    }
-
-    /// What is counted of `name`, in all.
-    fn sum(&self, name: &str) -> f64 {
-        self.meters.force_flush().unwrap();
-        let all = self.metrics.get_finished_metrics().unwrap();
-        let last = all.last().expect("metrics");
-        let metric =
-            last.scope_metrics().flat_map(ScopeMetrics::metrics).find(|it| it.name() == name);
-        match metric.unwrap_or_else(|| panic!("no {name}")).data() {
-            AggregatedMetrics::I64(MetricData::Sum(data)) => {
-                data.data_points().map(|at| i32::try_from(at.value()).unwrap()).sum::<i32>().into()
-            }
-            AggregatedMetrics::F64(MetricData::Histogram(data)) => {
-                data.data_points().map(HistogramDataPoint::sum).sum()
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn get(uri: &str) -> Request<MockBody> {
-    Request::get(uri).body(MockBody::empty()).unwrap()
-}
+use super::kept::{Answer, Kept, get};
 
 fn span_here() -> SpanId {
     Context::map_current(|context| context.span().span_context().span_id())
@@ -100,7 +31,7 @@ fn span_here() -> SpanId {
 #[tokio::test]
 async fn a_sampler_that_follows_its_parent_samples_a_trace_that_begins_at_a_public_endpoint() {
     for flags in ["00", "01"] {
-        let kept = Kept::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
+        let kept = Kept::sampled(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
         let layer = LifecycleLayer::new(kept.otel().parent(ParentPolicy::Link).build());
         let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
         let mut request = get("/");
@@ -121,7 +52,7 @@ async fn a_sampler_that_follows_its_parent_samples_a_trace_that_begins_at_a_publ
 
 #[tokio::test]
 async fn a_layer_that_joins_late_makes_a_span_that_ends_with_the_exchange() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let clock = ManualClock::new();
     let outer =
         LifecycleLayer::new(Hooks::new().on_close(|_| {})).with_handle().with_clock(clock.clone());
@@ -147,7 +78,7 @@ async fn a_layer_that_joins_late_makes_a_span_that_ends_with_the_exchange() {
 
 #[tokio::test]
 async fn an_exchange_within_another_has_a_span_below_it() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let otel = kept.otel().active_requests().build();
     let inner = LifecycleLayer::new(otel.clone()).client().standalone();
     let inner = inner.layer(service_fn(|_| ready(Answer::Ok(Response::new(MockBody::stream(1))))));
@@ -168,7 +99,7 @@ async fn an_exchange_within_another_has_a_span_below_it() {
 
 #[tokio::test]
 async fn exchanges_that_are_polled_in_turns_do_not_see_each_other() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let layer = LifecycleLayer::new(kept.otel().active_requests().build());
     let service = layer.layer(service_fn(|_: Request<RequestBody<MockBody>>| async {
         let own = span_here();
@@ -200,7 +131,7 @@ async fn exchanges_that_are_polled_in_turns_do_not_see_each_other() {
 
 #[tokio::test]
 async fn what_cannot_be_injected_any_more_is_left_out() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let otel = kept.otel().build();
     let client = service_fn(|_: Request<_>| ready(Answer::Ok(Response::new(MockBody::empty()))));
     let client = otel.inject().layer(client);
@@ -217,7 +148,7 @@ async fn what_cannot_be_injected_any_more_is_left_out() {
 
 #[tokio::test]
 async fn the_url_of_a_client_has_its_own_scheme() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let client = service_fn(|_: Request<_>| ready(Answer::Ok(Response::new(MockBody::empty()))));
     let client = LifecycleLayer::new(kept.otel().build()).client().layer(client);
     client.oneshot(get("wss://example.com/chat")).await.unwrap();
@@ -228,7 +159,7 @@ async fn the_url_of_a_client_has_its_own_scheme() {
 
 #[tokio::test]
 async fn both_lines_of_a_trace_state_are_read() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let layer = LifecycleLayer::new(kept.otel().build());
     let mut request = get("/");
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -248,7 +179,7 @@ async fn both_lines_of_a_trace_state_are_read() {
 
 #[tokio::test]
 async fn a_request_body_that_outlives_its_exchange_counts_no_more() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let layer = LifecycleLayer::new(kept.otel().active_requests().build());
     let held = Arc::new(Mutex::new(None));
     let holds = Arc::clone(&held);
@@ -323,7 +254,7 @@ impl TextMapPropagator for Broken {
 
 #[tokio::test]
 async fn a_propagator_that_panics_does_not_keep_a_client_from_asking() {
-    let kept = Kept::new(Sampler::AlwaysOn);
+    let kept = Kept::sampled(Sampler::AlwaysOn);
     let otel = kept.otel().propagator(Arc::new(Broken(TraceContextPropagator::new()))).build();
     let client = service_fn(|_: Request<_>| ready(Answer::Ok(Response::new(MockBody::empty()))));
     let client = otel.inject().layer(client);
