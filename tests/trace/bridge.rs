@@ -1,10 +1,16 @@
 //! What OpenTelemetry is told, through `tracing-opentelemetry`.
 
-use std::{convert::Infallible, time::SystemTime};
+use std::{
+    convert::Infallible,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, channel::Channel};
+use http_body_util::{
+    BodyExt,
+    channel::{Channel, Sender},
+};
 use opentelemetry::{
     Context, Value,
     trace::{
@@ -15,7 +21,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_lifecycle::{
-    LifecycleLayer, RequestBody, semconv::Conventions, testing::MockBody, trace::Trace,
+    LifecycleLayer, RequestBody, ResponseBody, semconv::Conventions, testing::MockBody,
+    trace::Trace,
 };
 use tracing::{info_span, level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::layer::SubscriberExt;
@@ -166,10 +173,9 @@ async fn the_context_that_is_attached_around_the_service_is_the_parent() {
     assert_eq!((span.span_context.trace_id(), span.parent_span_id), (trace, parent));
 }
 
-#[tokio::test]
-async fn a_stream_s_span_covers_the_stream() {
-    let bridge = Bridge::start();
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+/// A response whose frames are still to be sent.
+async fn stream() -> (Sender<Bytes, Infallible>, ResponseBody<Channel<Bytes, Infallible>>) {
+    let (sender, body) = Channel::new(1);
     let mut body = Some(body);
     let service = LifecycleLayer::new(Trace::new()).layer(service_fn(
         move |_: Request<RequestBody<MockBody>>| {
@@ -177,8 +183,14 @@ async fn a_stream_s_span_covers_the_stream() {
             async { Ok::<_, Infallible>(Response::new(body)) }
         },
     ));
+    (sender, service.oneshot(get("/")).await.unwrap().into_body())
+}
+
+#[tokio::test]
+async fn a_stream_s_span_covers_the_stream() {
+    let bridge = Bridge::start();
     let before = now();
-    let mut body = service.oneshot(get("/")).await.unwrap().into_body();
+    let (mut sender, mut body) = stream().await;
     sender.send_data(Bytes::from_static(b"first")).await.unwrap();
     body.frame().await.unwrap().unwrap();
     let last = later();
@@ -192,6 +204,25 @@ async fn a_stream_s_span_covers_the_stream() {
     let span = bridge.of_kind(&SpanKind::Server);
     assert!(before <= span.start_time && span.start_time <= last);
     assert!(last <= span.end_time && span.end_time <= after);
+}
+
+/// In real time: the bridge reads a clock of its own.
+#[tokio::test]
+async fn a_stream_of_a_second_is_a_second_through_the_bridge() {
+    let second = Duration::from_secs(1);
+    let bridge = Bridge::start();
+    let before = now();
+    let (mut sender, mut body) = stream().await;
+    // A little more, because a clock of the day may be a little slow.
+    tokio::time::sleep(second + Duration::from_millis(10)).await;
+    sender.send_data(Bytes::from_static(b"late")).await.unwrap();
+    drop(sender);
+    while body.frame().await.is_some() {}
+    let lasted = now().duration_since(before).unwrap();
+
+    let span = bridge.of_kind(&SpanKind::Server);
+    let duration = span.end_time.duration_since(span.start_time).unwrap();
+    assert!((second..=lasted).contains(&duration), "{duration:?}");
 }
 
 #[tokio::test]
