@@ -1,11 +1,14 @@
 //! How a lot is emptied.
 
 use std::{
+    future::{Future, poll_fn},
     hash::Hash,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -60,17 +63,23 @@ impl Departures {
     }
 }
 
-/// Calls `each` for all seats, in steps so small that they take `window`.
-pub(super) async fn spread(seats: Vec<Arc<Seat>>, window: Duration, mut each: impl FnMut(&Seat)) {
+/// Calls `each` for all seats, in steps so small that they take `window`. One that has left meanwhile, for which it returns
+/// false, takes no step: so the others are as far apart as they would be, and done sooner.
+pub(super) async fn spread(
+    seats: Vec<Arc<Seat>>,
+    window: Duration,
+    mut each: impl FnMut(&Seat) -> bool,
+) {
+    let all = u32::try_from(seats.len()).unwrap_or(u32::MAX).max(1);
     let window = window.min(FOREVER);
     let begun = Instant::now();
-    let all = u32::try_from(seats.len()).unwrap_or(u32::MAX).max(1);
-    for (n, seat) in (0..all).zip(seats) {
-        let moment = begun + window.mul_f64(f64::from(n) / f64::from(all));
+    let mut told = 0_u32;
+    for seat in seats {
+        let moment = begun + window.mul_f64(f64::from(told) / f64::from(all));
         if moment > Instant::now() {
             sleep_until(moment).await;
         }
-        each(&seat);
+        told += u32::from(each(&seat));
     }
 }
 
@@ -82,12 +91,8 @@ where
     let mut drained = Drained::default();
     let end = Instant::now() + window.min(FOREVER) + patience.min(FOREVER);
     let seats = lot.0.places.all();
-    spread(seats, window, |seat| {
-        drained.ended += usize::from(seat.signal.decide(Outcome::Draining));
-    })
-    .await;
     let departures = &lot.0.departures;
-    let all_left = async {
+    let mut all_left = pin!(async {
         loop {
             let none_left = departures.none_left.notified();
             if lot.parked() == 0 {
@@ -95,8 +100,22 @@ where
             }
             none_left.await;
         }
-    };
-    let _ = timeout_at(end, all_left).await;
+    });
+    {
+        let mut told = pin!(spread(seats, window, |seat| {
+            let ended = seat.signal.decide(Outcome::Draining);
+            drained.ended += usize::from(ended);
+            ended
+        }));
+        // Who leaves last leaves nobody to be told.
+        let told_or_left = poll_fn(|task| match told.as_mut().poll(task) {
+            Poll::Ready(()) => Poll::Ready(false),
+            Poll::Pending => all_left.as_mut().poll(task).map(|()| true),
+        });
+        if !told_or_left.await {
+            let _ = timeout_at(end, all_left).await;
+        }
+    }
     // Left there, for a drain that comes after this one was dropped.
     let mut open = departures.exchanges().clone();
     for exchange in &open {

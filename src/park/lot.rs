@@ -114,7 +114,12 @@ impl<K: Hash + Eq + Clone, O: Hash + Eq + Clone> Lot<K, O> {
     /// Dropped halfway, the rest is not woken. Needs a runtime of tokio with time, unless the window is zero.
     pub async fn wake_all(&self, window: Duration) -> usize {
         let mut woken = 0;
-        spread(self.0.places.all(), window, |seat| woken += usize::from(seat.signal.call())).await;
+        spread(self.0.places.all(), window, |seat| {
+            let in_time = seat.signal.call();
+            woken += usize::from(in_time);
+            in_time
+        })
+        .await;
         woken
     }
 

@@ -93,6 +93,39 @@ async fn who_leaves_during_the_window_is_not_ended_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_is_over_when_the_last_has_left_whatever_of_its_window_there_is() {
+    let lot = lot(|policy| policy);
+    let polls = waiting(&lot, 10, Duration::ZERO);
+    tokio::task::yield_now().await;
+    let begun = Instant::now();
+    let drain = tokio::spawn(lot.drain(10 * SECOND, SECOND));
+    sleep(SECOND / 2).await;
+    polls.iter().for_each(JoinHandle::abort);
+    assert_empty(&drain.await.unwrap());
+    assert_eq!(begun.elapsed(), SECOND / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_by_itself_takes_no_moment_of_those_who_stay() {
+    let lot = lot(|policy| policy);
+    let polls = waiting(&lot, 100, Duration::ZERO);
+    tokio::task::yield_now().await;
+    let begun = Instant::now();
+    let drain = tokio::spawn(lot.drain(10 * SECOND, SECOND));
+    tokio::task::yield_now().await;
+    polls.iter().step_by(2).for_each(JoinHandle::abort);
+    let ended = drain.await.unwrap().ended;
+    assert!((50..=51).contains(&ended), "the first at once: {ended}");
+    assert!(begun.elapsed() <= 5 * SECOND);
+    let mut ends = Vec::new();
+    for poll in polls.into_iter().skip(1).step_by(2) {
+        ends.push(poll.await.unwrap().1.as_millis());
+    }
+    ends.sort_unstable();
+    assert!(ends.windows(2).all(|two| two[1] - two[0] == 100), "as if all had stayed: {ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_that_is_dropped_is_gone_on_with_by_another() {
     let lot = lot(|policy| policy);
     let polls = waiting(&lot, 10, Duration::ZERO);
