@@ -1,7 +1,12 @@
 //! The only reader of time in the crate.
 
 use std::time::Instant;
-#[cfg(any(feature = "access-log", feature = "opentelemetry", feature = "testing"))]
+#[cfg(any(
+    feature = "access-log",
+    feature = "inflight",
+    feature = "opentelemetry",
+    feature = "testing"
+))]
 use std::time::SystemTime;
 
 #[cfg(feature = "testing")]
@@ -29,7 +34,7 @@ impl Clock {
     }
 
     /// The time of day, which durations are never taken of.
-    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    #[cfg(any(feature = "access-log", feature = "inflight", feature = "opentelemetry"))]
     #[cfg_attr(
         not(feature = "testing"),
         expect(clippy::unused_self, reason = "there is one clock, unless a test has its own")
@@ -55,7 +60,12 @@ pub(crate) fn system() -> Instant {
     Instant::now()
 }
 
-#[cfg(any(feature = "access-log", feature = "opentelemetry", feature = "testing"))]
+#[cfg(any(
+    feature = "access-log",
+    feature = "inflight",
+    feature = "opentelemetry",
+    feature = "testing"
+))]
 #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
 pub(crate) fn system_time() -> SystemTime {
     SystemTime::now()

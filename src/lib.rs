@@ -202,6 +202,13 @@
 //! a handler does is inside its span, by the [`Scope`](observe::Scope) that an observer may hand out. How they follow the semantic
 //! conventions is told by `semconv::Conventions`, which they share.
 //!
+//! # What is open now
+//!
+//! `inflight::InFlight` (feature `inflight`) is an observer that knows every exchange and connection that is open, what each is waiting for, and
+//! what has closed lately; `inflight::Drain` takes a server down within a deadline and names who was still open, and `inflight::Alarms`
+//! calls a function when there is too much. `inspector::Inspector` (feature `inspector`) shows it, as a page, JSON, server-sent events and
+//! text. An observer of your own may have the same [view](ExchangeView) of an exchange while it is open, by [`Interest::VIEW`].
+//!
 //! # Two layers
 //!
 //! Two layers in one stack observe two exchanges, each what passes where it is, and the inner one closes first. If the outer
@@ -243,6 +250,9 @@
 //! - `hyper`: `LifecycleLayer::serve_connection` and `Server` over hyper-util, and `LifecycleLayer::hyper_errors`, which reads
 //!   hyper's and h2's errors, so that an HTTP/2 stream that was reset is told from a malformed body. For HTTP/1
 //!   [`LifecycleLayer::known_error`] is enough.
+//! - `inflight`: the module `inflight`: every exchange that is open and what it waits for, recent ones, drain, alarms. Needs tokio's
+//!   time.
+//! - `inspector`: the module `inspector`: a tower service with a page, JSON, server-sent events and text of what is open.
 //! - `opentelemetry`: the module `otel`: spans and metrics of servers and clients by OpenTelemetry's semantic conventions, through
 //!   its API alone. Following its releases is a minor release of ours.
 //! - `park`: the module `park`: parked long polls that miss nothing, end once, and are bounded. Needs tokio's runtime and time.
@@ -253,6 +263,7 @@
 //! - `full`: all of them.
 
 #![forbid(unsafe_code)]
+#![allow(dead_code, unused_imports, reason = "what uses the rest follows")]
 
 #[cfg(feature = "access-log")]
 pub mod access_log;
@@ -292,6 +303,17 @@ pub mod semconv;
 mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(any(
+    feature = "access-log",
+    feature = "inflight",
+    feature = "opentelemetry",
+    feature = "tracing"
+))]
+#[cfg_attr(
+    not(all(feature = "access-log", feature = "inspector", feature = "tracing")),
+    allow(dead_code, reason = "each of them uses a part of it")
+)]
+mod text;
 #[cfg(feature = "tracing")]
 pub mod trace;
 
@@ -311,7 +333,9 @@ pub use self::{
         Data, Disconnect, End, Ended, Event, EventKind, Failed, Failure, Finish, RequestClose,
         RequestHead, ResponseHead,
     },
-    exchange::{ExchangeId, Mark, Marks, Party, Role, Summary, TraceIds, Transfer, Wait},
+    exchange::{
+        ExchangeId, ExchangeView, Mark, Marks, Party, Role, Summary, TraceIds, Transfer, Wait,
+    },
     future::ResponseFuture,
     handle::ExchangeHandle,
     layer::LifecycleLayer,
@@ -327,6 +351,7 @@ pub use self::{
     feature = "access-log",
     feature = "axum",
     feature = "hyper",
+    feature = "inspector",
     feature = "opentelemetry",
     feature = "park",
     feature = "tracing"

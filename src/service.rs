@@ -132,7 +132,7 @@ impl<S, O: Observer> Lifecycle<S, O> {
             return (None, None);
         }
         if let Some((id, outer)) = self.outer(request) {
-            return (None, self.join(&*outer, &id.into(), request));
+            return (None, self.join(outer, &id.into(), request));
         }
         let names = Names::default();
         let place = self.place(ordinal, request);
@@ -158,6 +158,9 @@ impl<S, O: Observer> Lifecycle<S, O> {
         let link = Exchange::begin(outside, summary, listener);
         if let Some(trace) = names.trace() {
             link.trace(trace);
+        }
+        if all.contains(Interest::VIEW) {
+            Arc::clone(&link).opened(names.trace());
         }
         (Some(link), around)
     }
@@ -224,7 +227,7 @@ impl<S, O: Observer> Lifecycle<S, O> {
     #[cold]
     fn join<B>(
         &self,
-        outer: &dyn Join,
+        outer: Arc<dyn Join>,
         names: &Names,
         request: &Request<B>,
     ) -> Option<Arc<Scoped>> {
@@ -241,7 +244,8 @@ impl<S, O: Observer> Lifecycle<S, O> {
         let mut listener = Guarded::begin(&**observer, interest, &head)?;
         let around = listener.scoped();
         let uri = interest.contains(Interest::URI).then(|| head.uri.clone());
-        outer.join(Newcomer { listener: Box::new(listener), interest, uri, trace: names.trace() });
+        let (listener, trace) = (Box::new(listener), names.trace());
+        outer.join(Newcomer { listener, interest, uri, trace, view: None });
         around
     }
 
@@ -260,7 +264,7 @@ impl<S, O: Observer> Lifecycle<S, O> {
             role: self.settings.role,
             connection,
             names,
-            #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+            #[cfg(any(feature = "access-log", feature = "inflight", feature = "opentelemetry"))]
             clock: &self.settings.clock,
             #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
             age: std::time::Duration::ZERO,

@@ -1,18 +1,19 @@
 //! The form for machines.
 
-use std::{fmt::Display, io, time::Duration};
-
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::ser::Formatter;
 
 use super::{
     log::Settings,
     record::{Record, Stamp, Target},
 };
-use crate::{Stage, Summary, Transfer, semconv::protocol_version};
+use crate::{
+    Stage, Summary, Transfer,
+    semconv::protocol_version,
+    text::json::{Ascii, Shown, millis},
+};
 
 pub(super) fn write(line: &mut Vec<u8>, record: &Record<'_>) {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *line, Ascii);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *line, Ascii::LINE);
     // Nothing in it can fail: the line is in memory, and the keys are texts.
     let written = serializer.serialize_map(None).and_then(|map| object(map, record));
     debug_assert!(written.is_ok(), "{written:?}");
@@ -103,54 +104,10 @@ fn some<M: SerializeMap>(
     value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
 }
 
-/// To the microsecond.
-#[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
-fn millis(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1000.0
-}
-
-/// What has no copy as a text.
-struct Shown<T>(T);
-
-impl<T: Display> Serialize for Shown<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
 struct Headers<'a>(&'a Record<'a>);
 
 impl Serialize for Headers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.headers().filter_map(|(name, values)| Some((name, values?))))
     }
-}
-
-/// JSON in ASCII: `serde_json` leaves alone what a terminal may obey, such as U+009B, and what an editor takes for a line's end,
-/// such as U+2028.
-struct Ascii;
-
-impl Formatter for Ascii {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        mut fragment: &str,
-    ) -> io::Result<()> {
-        while let Some(at) = fragment.find(|char: char| !matches!(char, ' '..='~')) {
-            let (plain, rest) = fragment.split_at(at);
-            writer.write_all(plain.as_bytes())?;
-            let mut rest = rest.chars();
-            for unit in rest.next().into_iter().flat_map(utf16) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            fragment = rest.as_str();
-        }
-        writer.write_all(fragment.as_bytes())
-    }
-}
-
-fn utf16(char: char) -> impl Iterator<Item = u16> {
-    let mut units = [0; 2];
-    let count = char.encode_utf16(&mut units).len();
-    units.into_iter().take(count)
 }

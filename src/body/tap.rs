@@ -16,7 +16,7 @@ use super::{
     framing::{Ending, Framing},
 };
 use crate::{
-    Interest,
+    Interest, Party,
     close::{Evidence, Initiator, Reason},
     exchange::{self, Cause, Direction, Fact, Link, Report},
     observe::{Inside, Scoped},
@@ -39,17 +39,19 @@ struct Open {
     seen: u64,
     framing: Framing,
     direction: Direction,
-    /// What is wanted of the frames to come: asked for when the first is, because a layer may have joined by then.
+    /// What is wanted of the frames to come.
     wanted: Interest,
+    /// That is to be asked once more when the first is polled for, because a layer may have joined by then.
+    joinable: bool,
     /// Of that: somebody hears of each.
     heard: bool,
-    /// Of that: something is to be done for each, or for the first.
+    /// Of that: more is to be done for each, or for the first.
     by_frame: bool,
     /// The consumer has asked for a frame.
     polled: bool,
     /// It is news that it asks for one.
     attentive: bool,
-    /// It asks for one now, and waits are wanted.
+    /// It asks for one now, and whose turn it is is wanted.
     asking: bool,
     /// A frame has passed.
     read: bool,
@@ -62,15 +64,17 @@ type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error
 impl Tap {
     #[inline]
     pub(crate) fn new(link: Link, direction: Direction, framing: Framing) -> Self {
-        let wanted = link.outside().wanted();
+        let wanted = link.outside().interest();
+        let heard = direction.is_heard(wanted);
         let open = Open {
             link,
             seen: 0,
             framing,
             direction,
-            heard: direction.is_heard(wanted),
+            heard,
             by_frame: wanted.intersects(Interest::BY_FRAME),
-            attentive: wanted.intersects(Interest::WAITS | Interest::SHOWN),
+            joinable: wanted.contains(Interest::SHOWN),
+            attentive: wanted.intersects(Interest::TURNS | Interest::SHOWN),
             wanted,
             polled: false,
             asking: false,
@@ -198,7 +202,7 @@ impl Tap {
     fn saw_last(&mut self, bytes: u64, ending: Ending) {
         if let Some(open) = &mut self.open {
             // The close of the direction settles the waits, at its own time.
-            open.wanted = open.wanted - Interest::WAITS;
+            open.asking = false;
             open.data(bytes);
         }
         // An empty buffer would not tell whether it was sent.
@@ -277,18 +281,27 @@ impl Open {
     /// Apart, so that the poll of a body in whose waits nobody is interested stays small.
     #[inline(never)]
     fn asked(&mut self) {
-        if !self.polled {
-            // A layer may have joined since.
-            self.wanted = self.link.outside().polled(self.direction);
-            self.heard = self.direction.is_heard(self.wanted);
-            self.by_frame = self.wanted.intersects(Interest::BY_FRAME);
+        if self.joinable {
+            self.join();
         }
         // Asking once more, while a frame is not ready, is no news.
         self.attentive = false;
         if self.wanted.contains(Interest::WAITS) {
             self.asking = true;
             self.link.outside().ask(self.direction);
+        } else if self.wanted.contains(Interest::VIEW) {
+            self.asking = true;
+            self.link.outside().turn_to(self.direction, Party::Producer);
         }
+    }
+
+    /// A layer may have joined since it was made.
+    #[cold]
+    fn join(&mut self) {
+        self.joinable = false;
+        self.wanted = self.link.outside().polled(self.direction);
+        self.heard = self.direction.is_heard(self.wanted);
+        self.by_frame = self.wanted.intersects(Interest::BY_FRAME);
     }
 
     /// A frame that is not the last.
@@ -297,7 +310,11 @@ impl Open {
         if self.asking {
             self.asking = false;
             self.attentive = true;
-            self.link.outside().deliver(self.direction);
+            if self.wanted.contains(Interest::WAITS) {
+                self.link.outside().deliver(self.direction);
+            } else {
+                self.link.outside().turn_to(self.direction, Party::Consumer);
+            }
         }
     }
 
@@ -307,6 +324,11 @@ impl Open {
             self.data_and_more(bytes);
         } else if self.heard {
             self.link.data(self.direction, bytes);
+        } else if self.wanted.contains(Interest::VIEW) {
+            // It was asked for, unless it is the last.
+            self.attentive = self.asking;
+            self.asking = false;
+            self.link.outside().pass(self.direction, bytes);
         } else {
             self.link.outside().count(self.direction, bytes);
         }
@@ -314,13 +336,12 @@ impl Open {
 
     #[inline(never)]
     fn data_and_more(&mut self, bytes: u64) {
-        if self.wanted.contains(Interest::WAITS) {
-            self.delivered();
+        self.delivered();
+        let marked = self.wanted.contains(Interest::MARKS);
+        if self.wanted.intersects(Interest::SEEN) {
+            self.seen(bytes, marked);
         }
-        if self.wanted.contains(Interest::SHOWN) {
-            self.link.outside().show(self.direction, bytes);
-        }
-        if self.wanted.contains(Interest::MARKS) {
+        if marked {
             self.wanted = self.wanted - Interest::MARKS;
             self.by_frame = self.wanted.intersects(Interest::BY_FRAME);
             self.link.first_data(self.direction, bytes);
@@ -328,6 +349,16 @@ impl Open {
             self.link.data(self.direction, bytes);
         } else {
             self.link.outside().count(self.direction, bytes);
+        }
+    }
+
+    #[inline]
+    fn seen(&self, bytes: u64, marked: bool) {
+        let outside = self.link.outside();
+        if self.wanted.contains(Interest::SHOWN) {
+            outside.show(self.direction, bytes);
+        } else if self.heard || marked {
+            outside.view(self.direction, bytes);
         }
     }
 

@@ -162,7 +162,7 @@ impl ConnectionClose {
         let unwound = if unwinding { Sight::UNWOUND } else { Sight::NONE };
         let sight = sight.without(Sight::UNWOUND).and(unwound);
         // Over HTTP/1 the connection is the stream itself, whose task drops it as it likes.
-        let cut = http2 && sight.has(Sight::DROPPED.and(Sight::EOF));
+        let cut = sight.has(Sight::CUT) || http2 && sight.has(Sight::DROPPED.and(Sight::EOF));
         let gone = sight;
         let seen = Seen { sight, gone, told: None, exchanges: 1, cut, refused: false }.close();
         let evidence = if sight == Sight::NONE { Evidence::Drop } else { seen.evidence };

@@ -1,6 +1,6 @@
 //! What programs see of a connection.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{ConnectionId, Context, IoTimes, UpgradeGuard};
 
@@ -97,6 +97,23 @@ impl Connection {
     /// When its bytes passed, if asked for by [`Interest::IO_TIMES`](crate::Interest::IO_TIMES).
     pub fn times(&self) -> Option<IoTimes> {
         self.0.times()
+    }
+
+    /// How long ago it was accepted, if asked for by [`Interest::CONNECTION`](crate::Interest::CONNECTION) and
+    /// [`Interest::MARKS`](crate::Interest::MARKS).
+    pub fn age(&self) -> Option<Duration> {
+        self.0.age()
+    }
+
+    /// Makes its transport fail, so that the server lets go of it and of whatever is on it: exchanges that are open close with
+    /// [`Shutdown`](crate::Reason::Shutdown), and a stream that was upgraded fails. Nothing that follows can be taken for the end of an
+    /// answer: where that would be the end of the connection, a socket that is watched is reset.
+    ///
+    /// For the end of a server's patience. The task that serves the connection is woken if some observer has asked for
+    /// [`Interest::CONNECTION`](crate::Interest::CONNECTION), else it finds out when it next reads or writes. Code that never yields goes on,
+    /// and keeps what it holds. Once it is over it does nothing.
+    pub fn cut(&self) {
+        self.0.cut();
     }
 
     /// How many exchanges the server has begun on it so far.

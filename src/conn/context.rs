@@ -37,6 +37,8 @@ pub(crate) struct Context {
     clock: Clock,
     half_close: bool,
     driven: bool,
+    /// The task that polls it can be woken, whatever is spoken.
+    wakes: bool,
     /// If times are wanted.
     began: Option<Instant>,
     /// If those of its bytes are.
@@ -72,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) timed: bool,
     /// Those of bytes too.
     pub(crate) stamped: bool,
+    /// It may be cut.
+    pub(crate) wakes: bool,
     /// A peer that sends no more is not gone.
     pub(crate) half_close: bool,
     /// Somebody tells those who wait after each poll of the connection.
@@ -91,7 +95,7 @@ impl Context {
         about: About,
         watch: Option<Box<dyn Watch>>,
     ) -> Arc<Self> {
-        let Settings { hears, clock, timed, stamped, half_close, driven } = settings;
+        let Settings { hears, clock, timed, stamped, wakes, half_close, driven } = settings;
         let context = Arc::new(Self {
             id: ConnectionId::next(),
             about,
@@ -102,6 +106,7 @@ impl Context {
             clock,
             half_close,
             driven,
+            wakes,
             http2: AtomicBool::new(false),
             exchanges: AtomicU64::new(0),
             upgraded: AtomicU64::new(0),
@@ -123,6 +128,11 @@ impl Context {
     pub(crate) fn sight(&self) -> Sight {
         let sight = self.facts.sight();
         if self.allows_half_close() { sight.without(Sight::EOF) } else { sight }
+    }
+
+    #[cfg(feature = "inflight")]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// If times are wanted.
@@ -245,6 +255,24 @@ impl Context {
         }
     }
 
+    /// Makes the transport fail, whatever is on it.
+    pub(crate) fn cut(&self) {
+        self.facts.see(Sight::CUT);
+        if self.open_exchanges() > 0 || self.open_upgrades() > 0 {
+            self.cut.store(true, Ordering::Relaxed);
+            if !self.is_http2() {
+                // The end of the connection is that of an answer without a length, and of whatever it was upgraded to.
+                self.watching.reset();
+            }
+        }
+        self.wake();
+    }
+
+    /// How long ago it was accepted, if times are wanted.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.now().zip(self.began).map(|(now, began)| now.saturating_duration_since(began))
+    }
+
     /// Lets go of the socket.
     pub(crate) fn unwatch(&self) {
         self.watching.end();
@@ -265,7 +293,7 @@ impl Context {
 
     /// Remembers the task that polls the transport, where it may have to be woken.
     pub(crate) fn polled_by(&self, task: &Waker) {
-        if !self.is_http2() {
+        if !self.wakes && !self.is_http2() {
             return;
         }
         let mut known = lock(&self.task);

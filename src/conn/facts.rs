@@ -42,6 +42,8 @@ sights! {
     UNWOUND = 4;
     /// We have made it fail, because the peer is gone.
     POISONED = 5;
+    /// We have made it fail, to be rid of it.
+    CUT = 7;
     /// What was sent first was an answer of HTTP/1.
     SPEAKS_HTTP1 = 6;
 }

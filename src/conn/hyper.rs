@@ -63,7 +63,7 @@ impl Context {
             self.tell(ConnectionReason::HeadMalformed);
         } else if self.is_http2() {
             // A ping without answer, or frames that break the protocol; unless that is how the end of the transport looks.
-            if !self.facts.sight().has(Sight::EOF.and(Sight::RESET)) {
+            if !self.facts.sight().has(Sight::EOF.and(Sight::RESET).and(Sight::CUT)) {
                 self.facts.see(Sight::FAILED);
             }
         } else if error.is_timeout() && self.exchanges() == 0 {

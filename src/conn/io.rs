@@ -48,7 +48,8 @@ impl<T> Io<T> {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.context.facts.sight().has(Sight::POISONED) { Err(poisoned()) } else { Ok(()) }
+        let sight = self.context.facts.sight();
+        if sight.has(Sight::POISONED.and(Sight::CUT)) { Err(failed(sight)) } else { Ok(()) }
     }
 
     fn sent(
@@ -77,11 +78,13 @@ impl<T> Io<T> {
 }
 
 #[cold]
-fn poisoned() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::ConnectionAborted,
-        "the client is gone, and its exchange was cancelled",
-    )
+fn failed(sight: Sight) -> io::Error {
+    let why = if sight.has(Sight::CUT) {
+        "this side has cut the connection"
+    } else {
+        "the client is gone, and its exchange was cancelled"
+    };
+    io::Error::new(io::ErrorKind::ConnectionAborted, why)
 }
 
 impl Deref for Dropped {

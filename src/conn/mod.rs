@@ -45,6 +45,7 @@ pub(crate) use self::{
     connection::About,
     context::{Context, Hears, Hold, Settings},
     facts::Sight,
+    lock::lock,
     queue::Waiter,
     watching::Watch,
 };

@@ -37,7 +37,7 @@ pub struct RequestHead<'a> {
     /// The connection, if it came through a seam.
     pub connection: Option<&'a Connection>,
     pub(crate) names: &'a Names,
-    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
+    #[cfg(any(feature = "access-log", feature = "inflight", feature = "opentelemetry"))]
     pub(crate) clock: &'a crate::clock::Clock,
     /// How long the exchange has been going on: an observer may join it late.
     #[cfg(any(feature = "access-log", feature = "opentelemetry"))]

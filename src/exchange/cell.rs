@@ -15,6 +15,7 @@ use super::{
     outside::Outside,
     report::{Direction, Queued, Report},
     summary::Summary,
+    view::ExchangeView,
 };
 use crate::{
     Data, Interest, Listener, TraceIds,
@@ -61,6 +62,28 @@ impl<L: Listener> Cell for Exchange<L> {
             drop(core);
             self.settle();
         }
+    }
+
+    #[cold]
+    fn opened(self: Arc<Self>, trace: Option<TraceIds>) {
+        let view = ExchangeView::new(Arc::<Self>::clone(&self), trace);
+        if let Some(mut core) = self.gate.enter() {
+            core.opened(&view);
+            drop(core);
+            self.settle();
+        }
+    }
+
+    #[cold]
+    fn summary(&self) -> Option<Summary> {
+        // Who looks at what is open would stand in the way of its facts, and call their hooks.
+        let look = self.outside.shown().look()?;
+        let core = self.gate.enter()?;
+        let summary = core.summary().cloned();
+        drop(core);
+        drop(look);
+        self.settle();
+        summary
     }
 
     fn data(&self, direction: Direction, bytes: u64) {
@@ -115,15 +138,18 @@ impl<L: Listener> Waiter for Exchange<L> {
 }
 
 impl<L: Listener> Join for Exchange<L> {
-    fn join(&self, newcomer: Newcomer) {
+    fn join(self: Arc<Self>, mut newcomer: Newcomer) {
         self.outside.want(newcomer.interest);
+        if newcomer.interest.contains(Interest::VIEW) {
+            newcomer.view = Some(ExchangeView::new(Arc::<Self>::clone(&self), newcomer.trace));
+        }
         self.gate.queue(|queue| queue.push(Queued::Join(newcomer)));
         self.work_off();
     }
 
     #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
     fn age(&self) -> std::time::Duration {
-        self.outside.age()
+        self.outside.age().unwrap_or_default()
     }
 }
 

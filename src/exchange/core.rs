@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use http::StatusCode;
+
 use super::{
     join::Newcomer,
     listeners::Listeners,
@@ -11,8 +13,9 @@ use super::{
     outside::Outside,
     report::{Direction, Queued, Report},
     summary::Summary,
+    view::ExchangeView,
 };
-use crate::{Data, Interest, Listener, ResponseHead, TraceIds};
+use crate::{Data, Interest, Listener, Reason, ResponseHead, TraceIds};
 
 pub(super) struct Core<L> {
     machine: Machine,
@@ -28,6 +31,15 @@ impl<L: Listener> Core<L> {
 
     pub(super) fn trace(&mut self, trace: TraceIds) {
         self.summary.trace = Some(trace);
+    }
+
+    pub(super) fn opened(&mut self, view: &ExchangeView) {
+        self.listeners.opened(view);
+    }
+
+    /// Once it has closed.
+    pub(super) fn summary(&self) -> Option<&Summary> {
+        self.machine.verdict().map(|_| &self.summary)
     }
 
     #[inline]
@@ -59,15 +71,25 @@ impl<L: Listener> Core<L> {
         if calls.is_empty() {
             return;
         }
-        if let Some(live) = outside.live() {
-            self.show(calls, live);
+        let interest = outside.interest();
+        if let Some(at) = at {
+            self.summary.marks.set_all(calls, at);
+            if interest.contains(Interest::WAITS) {
+                outside.waited(calls, &mut self.summary);
+            }
         }
-        self.call(calls, outside, report, at);
-        if let Some(live) = outside.live() {
-            self.wake(calls, live, report.fact);
+        let seen = interest.intersects(Interest::SEEN);
+        if seen {
+            self.show(calls, outside, interest, report.status);
         }
-        if let (true, Some(seat)) = (calls.contains(Calls::CLOSE), outside.seat()) {
-            seat.leave(self.summary.close.reason);
+        self.call(calls, outside, interest, report);
+        if seen {
+            self.wake(calls, outside, interest, report.fact);
+        }
+        if calls.contains(Calls::CLOSE) {
+            if let Some(seat) = outside.seat() {
+                seat.leave(self.summary.close.reason);
+            }
         }
     }
 
@@ -83,17 +105,10 @@ impl<L: Listener> Core<L> {
     /// In the order of the hooks, each with what the summary is to remember of it.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "there is one caller")]
-    fn call(&mut self, calls: Calls, outside: &Outside, report: &Report<'_>, at: Option<Instant>) {
+    fn call(&mut self, calls: Calls, outside: &Outside, interest: Interest, report: &Report<'_>) {
         let Self { machine, summary, listeners } = self;
         let Report { fact, version, status, headers, error } = *report;
-        let interest = outside.interest();
         let keep = interest.contains(Interest::TRAILERS);
-        if let Some(at) = at {
-            summary.marks.set_all(calls, at);
-            if interest.contains(Interest::WAITS) {
-                outside.waited(calls, summary);
-            }
-        }
         if let (true, Some(how)) = (calls.contains(Calls::REQUEST_CLOSE), machine.request_close()) {
             summary.request.add(outside.unheard(Direction::Request));
             summary.request_close = how;
@@ -101,6 +116,9 @@ impl<L: Listener> Core<L> {
         if let (true, Some(verdict)) = (calls.contains(Calls::CLOSE), machine.verdict()) {
             summary.response.add(outside.unheard(Direction::Response));
             summary.close = verdict;
+            if let (Reason::Upgraded, Some(seat)) = (verdict.reason, outside.seat()) {
+                seat.upgrade();
+            }
             if let Some(live) = outside.live() {
                 summary.marks.name(live.take_marks());
                 summary.route = live.route.get().cloned();
@@ -142,11 +160,22 @@ impl<L: Listener> Core<L> {
     }
 }
 
-/// What handles see.
+/// What views and handles see.
 impl<L: Listener> Core<L> {
-    /// Before the hooks are called. The last stage comes with the verdict.
+    /// Before the hooks are called.
+    #[inline(never)]
+    fn show(&self, calls: Calls, outside: &Outside, interest: Interest, status: StatusCode) {
+        if interest.contains(Interest::VIEW) {
+            outside.shown().step(calls, self.machine.stage(), status, &self.summary.marks);
+        }
+        if let Some(live) = outside.live() {
+            self.show_handles(calls, live);
+        }
+    }
+
+    /// The last stage comes with the verdict.
     #[cold]
-    fn show(&self, calls: Calls, live: &Live) {
+    fn show_handles(&self, calls: Calls, live: &Live) {
         if let (true, Some(how)) =
             (calls.contains(Calls::REQUEST_CLOSE), self.machine.request_close())
         {
@@ -158,7 +187,21 @@ impl<L: Listener> Core<L> {
     }
 
     /// After the hooks were called, so that whoever is woken finds told what there was to tell.
-    fn wake(&self, calls: Calls, live: &Live, fact: Fact) {
+    #[inline]
+    fn wake(&mut self, calls: Calls, outside: &Outside, interest: Interest, fact: Fact) {
+        if let Some(live) = outside.live() {
+            self.wake_handles(calls, live, fact);
+        }
+        if calls.contains(Calls::CLOSE)
+            && interest.contains(Interest::VIEW)
+            && self.summary.is_large()
+        {
+            self.summary.shrink();
+        }
+    }
+
+    #[inline(never)]
+    fn wake_handles(&self, calls: Calls, live: &Live, fact: Fact) {
         let disconnect = self.machine.disconnect();
         if let (true, Some(disconnect)) = (calls.contains(Calls::DISCONNECT), disconnect) {
             live.disconnected(disconnect);
@@ -178,11 +221,15 @@ impl<L: Listener> Core<L> {
     /// The newcomer is told what it has missed of the request. It comes before there is a response: if not after all,
     /// because another thread answered meanwhile, it hears nothing of that but the close.
     fn join(&mut self, outside: &Outside, newcomer: Newcomer) {
-        let Newcomer { mut listener, uri, trace, .. } = newcomer;
+        let Newcomer { mut listener, uri, trace, view, .. } = newcomer;
         let Self { machine, summary, listeners } = self;
         summary.trace = summary.trace.or(trace);
         summary.uri = summary.uri.take().or(uri);
 
+        if let Some(view) = view {
+            outside.shown().catch_up(machine.stage(), summary);
+            listener.opened(&view.known_as(summary.trace));
+        }
         let mut passed = summary.request.passed();
         if machine.request_close().is_none() {
             passed += outside.unheard(Direction::Request);
@@ -204,7 +251,8 @@ impl<L: Listener> Core<L> {
             listener.on_request_close(how);
         }
         if machine.verdict().is_some() {
-            return listener.on_close(summary);
+            listener.on_close(summary);
+            return summary.shrink();
         }
         listeners.join(listener, machine.has_answered());
     }

@@ -30,7 +30,8 @@ pub struct TraceIds {
 /// What an exchange is called, while it begins.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    id: OnceLock<ExchangeId>,
+    /// Zero while nobody has asked. Who begins an exchange is alone with it.
+    id: AtomicU64,
     trace: OnceLock<TraceIds>,
 }
 
@@ -39,6 +40,12 @@ impl ExchangeId {
         static ISSUED: AtomicU64 = AtomicU64::new(0);
         let issued = ISSUED.fetch_add(1, Ordering::Relaxed);
         Self(NonZeroU64::MIN.saturating_add(issued))
+    }
+
+    /// The one with this number, if there is, was or will be one: for who looks it up.
+    #[cfg(feature = "inspector")]
+    pub(crate) const fn numbered(number: NonZeroU64) -> Self {
+        Self(number)
     }
 
     /// The number, from one on.
@@ -65,11 +72,15 @@ impl fmt::Display for TraceIds {
 impl Names {
     /// Its id, which is made when somebody asks.
     pub(crate) fn id(&self) -> ExchangeId {
-        *self.id.get_or_init(ExchangeId::next)
+        self.asked().unwrap_or_else(|| {
+            let id = ExchangeId::next();
+            self.id.store(id.get(), Ordering::Relaxed);
+            id
+        })
     }
 
     pub(crate) fn asked(&self) -> Option<ExchangeId> {
-        self.id.get().copied()
+        NonZeroU64::new(self.id.load(Ordering::Relaxed)).map(ExchangeId)
     }
 
     pub(crate) fn set_trace(&self, trace: TraceIds) {
@@ -83,6 +94,6 @@ impl Names {
 
 impl From<ExchangeId> for Names {
     fn from(id: ExchangeId) -> Self {
-        Self { id: id.into(), trace: OnceLock::new() }
+        Self { id: id.get().into(), trace: OnceLock::new() }
     }
 }

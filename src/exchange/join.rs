@@ -1,13 +1,16 @@
 //! How a layer further in joins an exchange.
 
+use std::sync::Arc;
+
 use http::Uri;
 
+use super::view::ExchangeView;
 use crate::{Interest, Listener, TraceIds};
 
 /// An exchange that can be joined.
 pub(crate) trait Join: Send + Sync {
     /// `newcomer` is told what it has missed, and listens from now on.
-    fn join(&self, newcomer: Newcomer);
+    fn join(self: Arc<Self>, newcomer: Newcomer);
 
     /// How long ago it began.
     #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
@@ -22,4 +25,6 @@ pub(crate) struct Newcomer {
     pub(crate) uri: Option<Uri>,
     /// By what it knows the exchange, in the same case.
     pub(crate) trace: Option<TraceIds>,
+    /// Of the exchange, if it wants one.
+    pub(crate) view: Option<ExchangeView>,
 }

@@ -9,7 +9,7 @@ use super::{
     outside::Outside,
     report::{Direction, Report},
 };
-use crate::{TraceIds, conn::Waiter};
+use crate::{Summary, TraceIds, conn::Waiter};
 
 /// One end of a line to an exchange.
 pub(crate) type Link = Arc<dyn Cell>;
@@ -22,6 +22,12 @@ pub(crate) trait Cell: Send + Sync + UnwindSafe + RefUnwindSafe {
 
     /// An observer has said by what it traces the exchange, which has just begun.
     fn trace(&self, trace: TraceIds);
+
+    /// Hands out a view of itself, which has just begun.
+    fn opened(self: Arc<Self>, trace: Option<TraceIds>);
+
+    /// What became of it, once it has closed, unless its hooks are still being called.
+    fn summary(&self) -> Option<Summary>;
 
     /// A data frame passed.
     fn data(&self, direction: Direction, bytes: u64);

@@ -1,7 +1,8 @@
 //! Who listens to one exchange: the layer that made it, and those further in that joined it.
 
 use crate::{
-    Data, Disconnect, End, Failure, Finish, Listener, RequestClose, ResponseHead, Summary,
+    Data, Disconnect, End, ExchangeView, Failure, Finish, Listener, RequestClose, ResponseHead,
+    Summary,
 };
 
 /// In the order of the layers, from the outermost in; for response, finish and close in reverse.
@@ -68,6 +69,11 @@ macro_rules! outwards {
 }
 
 impl<L: Listener> Listener for Listeners<L> {
+    /// Of the layer that made the exchange, which is alone so far.
+    fn opened(&mut self, view: &ExchangeView) {
+        self.own.opened(view);
+    }
+
     inwards! {
         on_disconnect: Disconnect;
         on_request_data: Data;

@@ -91,7 +91,8 @@ pub(crate) enum Registered {
     Refused,
 }
 
-const STAGES: [Stage; 5] =
+/// By their numbers.
+pub(super) const STAGES: [Stage; 5] =
     [Stage::Request, Stage::Handler, Stage::Response, Stage::Flush, Stage::Done];
 
 impl Live {
@@ -167,6 +168,15 @@ impl Live {
             desk.marks.push((name, self.clock.now()));
         }
         wanted
+    }
+
+    /// What was marked so far.
+    pub(super) fn marks(&self) -> Vec<NamedMark> {
+        self.desk().marks.clone()
+    }
+
+    pub(super) fn is_marked(&self, name: &str) -> bool {
+        self.desk().marks.iter().any(|(set, _)| *set == name)
     }
 
     pub(super) fn take_marks(&self) -> Vec<NamedMark> {

@@ -131,6 +131,12 @@ impl Marks {
         self.begin
     }
 
+    /// Nanoseconds since begin, plus one; zero for not passed.
+    #[inline]
+    pub(crate) fn offset(&self, mark: Mark) -> u64 {
+        self.offsets[mark as usize].map_or(0, NonZeroU64::get)
+    }
+
     /// Time from begin to `mark`; `None` when it was not passed, or times were not asked for.
     pub fn get(&self, mark: Mark) -> Option<Duration> {
         self.offsets[mark as usize].map(|nanos| Duration::from_nanos(nanos.get() - 1))

@@ -17,10 +17,13 @@ mod outside;
 mod report;
 mod seat;
 mod summary;
+mod view;
 mod waits;
 
 #[cfg(feature = "hyper")]
 pub(crate) use self::departure::taken;
+#[cfg(feature = "inflight")]
+pub(crate) use self::summary::short;
 pub(crate) use self::{
     cell::Exchange,
     departure::{complete, look, lost, upgraded},
@@ -38,5 +41,6 @@ pub use self::{
     machine::Role,
     marks::{Mark, Marks},
     summary::{Summary, Transfer},
+    view::ExchangeView,
     waits::{Party, Wait},
 };

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -18,7 +18,8 @@ use super::{
     report::Direction,
     seat::Seat,
     summary::Summary,
-    waits::{Stopwatch, Wait},
+    view::Shown,
+    waits::{Party, Stopwatch, Wait},
 };
 use crate::{
     Data, Interest,
@@ -31,12 +32,14 @@ pub(crate) struct Outside {
     role: Role,
     errors: ErrorTypes,
     clock: Clock,
-    /// Of all who listen. It grows when somebody joins.
+    /// Of all who listen, and of handles. It grows when somebody joins.
     interest: AtomicU32,
     /// When it began, if somebody wants to know.
     began: Option<Instant>,
     request: Flow,
     response: Flow,
+    /// What views see, if there are some.
+    shown: Shown,
     /// What handles see, if there are some.
     live: Option<Arc<Live>>,
     /// Its place on a connection, if that is seen.
@@ -48,8 +51,8 @@ struct Flow {
     /// Frames in which nobody is interested.
     unheard: Counter,
     wait: Stopwatch,
-    /// It was polled before somebody joined who wants waits, so these are not known.
-    unwatched: AtomicBool,
+    /// What of the turns nobody wanted to know when it was first polled, so that it is not known if somebody has joined since.
+    unwatched: AtomicU32,
 }
 
 impl Outside {
@@ -63,14 +66,16 @@ impl Outside {
         live: Option<Arc<Live>>,
         seat: Option<Seat>,
     ) -> Self {
+        let shown = if live.is_some() { Interest::SHOWN } else { Interest::NONE };
         Self {
             role,
             errors,
             clock,
-            interest: AtomicU32::new(interest.bits()),
+            interest: AtomicU32::new(interest.union(shown).bits()),
             began,
             request: Flow::default(),
             response: Flow::default(),
+            shown: Shown::default(),
             live,
             seat,
         }
@@ -79,6 +84,10 @@ impl Outside {
     #[inline]
     pub(crate) fn seat(&self) -> Option<&Seat> {
         self.seat.as_ref()
+    }
+
+    pub(super) fn shown(&self) -> &Shown {
+        &self.shown
     }
 
     pub(super) fn role(&self) -> Role {
@@ -101,7 +110,8 @@ impl Outside {
 
     /// Somebody joins.
     pub(super) fn want(&self, interest: Interest) {
-        self.interest.fetch_or(interest.bits(), Ordering::Relaxed);
+        let all = self.interest().union(interest).completed();
+        self.interest.fetch_or(all.bits(), Ordering::Relaxed);
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -109,9 +119,18 @@ impl Outside {
     }
 
     /// How long ago it began, if somebody wants to know.
-    #[cfg(any(feature = "access-log", feature = "opentelemetry"))]
-    pub(super) fn age(&self) -> Duration {
-        self.began.map(|began| self.now().saturating_duration_since(began)).unwrap_or_default()
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.began.map(|began| self.now().saturating_duration_since(began))
+    }
+
+    /// When it began, if somebody wants to know.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
+    }
+
+    /// Since it began, or zero where nobody wants to know.
+    pub(super) fn since(&self, at: Instant) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| at.saturating_duration_since(began))
     }
 
     /// Of a server a drop while the thread unwinds is by a panic that passes us. A client's caller may hold many calls, and
@@ -150,22 +169,16 @@ impl Outside {
 
 /// What a body reports that is no fact for the machine.
 impl Outside {
-    /// What is wanted of its frames, when it is made.
-    #[inline]
-    pub(crate) fn wanted(&self) -> Interest {
-        let shown = if self.live.is_some() { Interest::SHOWN } else { Interest::NONE };
-        self.interest() | shown
-    }
-
-    /// The same when it is polled for the first time, because somebody may have joined since.
+    /// What is wanted of its frames, when it is polled for the first time: somebody may have joined since it was made.
     pub(crate) fn polled(&self, direction: Direction) -> Interest {
-        let wanted = self.wanted();
-        let unwatched = !wanted.contains(Interest::WAITS);
-        self.flow(direction).unwatched.store(unwatched, Ordering::Relaxed);
+        let wanted = self.interest();
+        let unwatched = Interest::TURNS - wanted;
+        self.flow(direction).unwatched.store(unwatched.bits(), Ordering::Relaxed);
         wanted
     }
 
     /// A data frame passes of which nobody hears.
+    #[inline]
     pub(crate) fn count(&self, direction: Direction, bytes: u64) {
         self.flow(direction).unheard.add(bytes);
     }
@@ -175,11 +188,37 @@ impl Outside {
         self.flow(direction).unheard.get()
     }
 
+    /// The same where whose turn it is is wanted, and no more.
+    #[inline]
+    pub(crate) fn pass(&self, direction: Direction, bytes: u64) {
+        let Flow { unheard, wait, .. } = self.flow(direction);
+        unheard.add(bytes);
+        wait.turn_to(Party::Consumer);
+    }
+
     /// A data frame passes, and there are handles.
+    #[inline]
     pub(crate) fn show(&self, direction: Direction, bytes: u64) {
         if let Some(live) = &self.live {
             live.count(direction, bytes);
         }
+    }
+
+    /// A data frame passes that is not just counted, and there is a view and no handles.
+    #[inline]
+    pub(crate) fn view(&self, direction: Direction, bytes: u64) {
+        self.shown.heard(direction).add(bytes);
+    }
+
+    /// All that has passed, where there is a view.
+    pub(super) fn passed(&self, direction: Direction) -> Data {
+        if let Some(live) = &self.live {
+            // All of it, also what passed before somebody joined who wants a view.
+            return live.passed(direction);
+        }
+        let mut passed = self.shown.heard(direction).get();
+        passed += self.unheard(direction);
+        passed
     }
 
     /// The consumer asks for a frame, and waits are wanted.
@@ -190,6 +229,25 @@ impl Outside {
     /// The producer has delivered one that is not the last.
     pub(crate) fn deliver(&self, direction: Direction) {
         self.flow(direction).wait.deliver(self.since_begin());
+    }
+
+    /// The same where only whose turn it is is wanted.
+    #[inline]
+    pub(crate) fn turn_to(&self, direction: Direction, party: Party) {
+        self.flow(direction).wait.turn_to(party);
+    }
+
+    /// Whose turn it is, if that is known.
+    pub(super) fn turn(&self, direction: Direction) -> Option<Party> {
+        let flow = self.flow(direction);
+        (!flow.is_unwatched(Interest::TURNS)).then(|| flow.wait.turn())
+    }
+
+    /// Who waited on whom between two moments, if that is known.
+    pub(super) fn wait(&self, direction: Direction, from: Duration, to: Duration) -> Option<Wait> {
+        let flow = self.flow(direction);
+        let watched = self.interest().contains(Interest::WAITS);
+        (watched && !flow.is_unwatched(Interest::WAITS)).then(|| flow.wait.read(from, to))
     }
 
     /// Settles the waits of a direction that is over.
@@ -211,6 +269,7 @@ impl Outside {
         self.began.map_or(Duration::ZERO, |began| self.now().saturating_duration_since(began))
     }
 
+    #[inline]
     fn flow(&self, direction: Direction) -> &Flow {
         match direction {
             Direction::Request => &self.request,
@@ -220,8 +279,12 @@ impl Outside {
 }
 
 impl Flow {
+    /// Whether all of `turns` is unknown.
+    fn is_unwatched(&self, turns: Interest) -> bool {
+        Interest::from_bits(self.unwatched.load(Ordering::Relaxed)).contains(turns)
+    }
+
     fn waited(&self, from: Duration, to: Duration) -> Option<Box<Wait>> {
-        let watched = !self.unwatched.load(Ordering::Relaxed);
-        watched.then(|| Box::new(self.wait.read(from, to)))
+        (!self.is_unwatched(Interest::WAITS)).then(|| Box::new(self.wait.read(from, to)))
     }
 }

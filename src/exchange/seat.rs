@@ -78,6 +78,14 @@ impl Seat {
         self.sight().has(Sight::DROPPED)
     }
 
+    /// The exchange is about to be closed by an upgrade.
+    #[cold]
+    pub(super) fn upgrade(&self) {
+        if self.place.outermost {
+            self.place.connection.0.upgrade();
+        }
+    }
+
     /// The exchange is closed.
     #[cold]
     pub(super) fn leave(&self, reason: Reason) {

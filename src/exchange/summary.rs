@@ -132,6 +132,22 @@ impl Summary {
         }
     }
 
+    /// Whether there is something to let go of.
+    #[inline]
+    pub(super) fn is_large(&self) -> bool {
+        let Self { uri, request, response, .. } = self;
+        uri.is_some() || request.trailers.is_some() || response.trailers.is_some()
+    }
+
+    /// Lets go of what may be large, or keep what is: nobody is to hear of it any more, but somebody may remember it.
+    #[cold]
+    pub(crate) fn shrink(&mut self) {
+        self.method = short(&self.method);
+        self.uri = None;
+        self.request.trailers = None;
+        self.response.trailers = None;
+    }
+
     /// From begin to close: the exchange's duration.
     pub fn duration(&self) -> Option<Duration> {
         self.marks.get(Mark::Close)
@@ -212,6 +228,13 @@ impl Transfer {
             wait: self.wait.as_deref(),
         }
     }
+}
+
+/// A method of more than 32 characters is `_OTHER`, as the semantic conventions have it: a peer may send one of any length.
+pub(crate) fn short(method: &Method) -> Method {
+    const LONGEST: usize = 32;
+    let other = || Method::from_bytes(b"_OTHER").unwrap_or_default();
+    if method.as_str().len() > LONGEST { other() } else { method.clone() }
 }
 
 /// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses>

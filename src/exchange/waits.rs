@@ -65,6 +65,17 @@ impl Stopwatch {
         self.0.store((nanos(at).saturating_sub(from)) << 1, Ordering::Relaxed);
     }
 
+    /// Whose turn it is, where nobody wants to know for how long.
+    #[inline]
+    pub(super) fn turn_to(&self, party: Party) {
+        self.0.store(u64::from(party == Party::Producer), Ordering::Relaxed);
+    }
+
+    /// Whose turn it is.
+    pub(super) fn turn(&self) -> Party {
+        if self.0.load(Ordering::Relaxed) & 1 == 1 { Party::Producer } else { Party::Consumer }
+    }
+
     /// Who waited on whom between two moments, the first of which is when the direction began.
     pub(super) fn read(&self, from: Duration, to: Duration) -> Wait {
         let word = self.0.load(Ordering::Relaxed);

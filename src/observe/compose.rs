@@ -12,8 +12,8 @@ use super::{
     scope::{Scope, nest},
 };
 use crate::{
-    Connection, ConnectionSummary, Data, Disconnect, End, Failure, Finish, Interest, Listener,
-    Observer, RequestClose, RequestHead, ResponseHead, Summary, UpgradeSummary,
+    Connection, ConnectionSummary, Data, Disconnect, End, ExchangeView, Failure, Finish, Interest,
+    Listener, Observer, RequestClose, RequestHead, ResponseHead, Summary, UpgradeSummary,
 };
 
 /// Observes nothing: the identity of composition.
@@ -198,6 +198,9 @@ macro_rules! forward {
         fn scope(&mut $self) -> Option<::std::sync::Arc<dyn $crate::observe::Scope>> {
             $to?.scope()
         }
+        fn opened(&mut $self, view: &$crate::ExchangeView) {
+            if let Some(to) = $to { to.opened(view); }
+        }
         fn on_disconnect(&mut $self, disconnect: Disconnect) {
             if let Some(to) = $to { to.on_disconnect(disconnect); }
         }
@@ -306,6 +309,9 @@ macro_rules! tuples {
                 let scope = None;
                 $(let scope = nest(scope, self.$n.scope());)+
                 scope
+            }
+            fn opened(&mut self, view: &ExchangeView) {
+                $(self.$n.opened(view);)+
             }
             fn on_disconnect(&mut self, disconnect: Disconnect) {
                 $(self.$n.on_disconnect(disconnect);)+

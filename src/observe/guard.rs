@@ -12,8 +12,8 @@ use std::{
 
 use super::scope::{Scope, Scoped};
 use crate::{
-    Data, Disconnect, End, Failure, Finish, Interest, Listener, Observer, RequestClose,
-    RequestHead, ResponseHead, Summary,
+    Data, Disconnect, End, ExchangeView, Failure, Finish, Interest, Listener, Observer,
+    RequestClose, RequestHead, ResponseHead, Summary,
 };
 
 /// A panic of an observer that was caught.
@@ -183,6 +183,10 @@ impl<S: Listener> Listener for Guarded<S> {
         let mut scope = None;
         self.call(Interest::SCOPE, "scope", |state| scope = state.scope());
         scope
+    }
+
+    fn opened(&mut self, view: &ExchangeView) {
+        self.call(Interest::VIEW, "opened", |state| state.opened(view));
     }
 
     fn on_disconnect(&mut self, disconnect: Disconnect) {

@@ -66,23 +66,34 @@ interests! {
     IO_TIMES = 16;
     /// `scope`: what surrounds the work that is done for an exchange. Who hands one out is entered for each poll.
     SCOPE = 17;
+    /// `opened`: a [view](crate::ExchangeView) of the exchange while it is open. Its bytes are then counted where they can be read, and
+    /// whose turn it is in each direction is noted for each frame.
+    VIEW = 18;
 }
 
 impl Interest {
     /// Nothing: the layer passes requests and bodies through, `begin` is not called.
     pub const NONE: Self = Self(0);
     /// Everything.
-    pub const ALL: Self = Self((1 << 18) - 1);
-    /// What an observer hears of that does not say: every hook, and all in the summaries but [`WAITS`](Self::WAITS) and
-    /// [`IO_TIMES`](Self::IO_TIMES), which cost by the frame and by the read.
-    pub const DEFAULT: Self = Self(Self::ALL.0 & !Self::WAITS.0 & !Self::IO_TIMES.0);
+    pub const ALL: Self = Self((1 << 19) - 1);
+    /// What an observer hears of that does not say: every hook but [`VIEW`](Self::VIEW)'s, and all in the summaries but
+    /// [`WAITS`](Self::WAITS) and [`IO_TIMES`](Self::IO_TIMES): these cost by the frame and by the read.
+    pub const DEFAULT: Self =
+        Self(Self::ALL.0 & !Self::WAITS.0 & !Self::IO_TIMES.0 & !Self::VIEW.0);
     /// Both directions' data hooks.
     pub const DATA: Self = Self(Self::REQUEST_DATA.0 | Self::RESPONSE_DATA.0);
 
     /// Not an observer's: frames are counted for handles.
     pub(crate) const SHOWN: Self = Self(1 << 31);
-    /// What makes a frame more work than to count it, or to call its hook.
-    pub(crate) const BY_FRAME: Self = Self(Self::MARKS.0 | Self::WAITS.0 | Self::SHOWN.0);
+    /// Not an observer's: there are views, so frames of which somebody hears are counted too.
+    pub(crate) const TALLIED: Self = Self(1 << 30);
+    /// What makes a frame more work than to call its hook, or to count it and to note whose turn it is.
+    pub(crate) const BY_FRAME: Self =
+        Self(Self::MARKS.0 | Self::WAITS.0 | Self::SHOWN.0 | Self::TALLIED.0);
+    /// Somebody sees the exchange from outside.
+    pub(crate) const SEEN: Self = Self(Self::VIEW.0 | Self::SHOWN.0);
+    /// What needs to be told whose turn it is.
+    pub(crate) const TURNS: Self = Self(Self::WAITS.0 | Self::VIEW.0);
 
     pub(crate) const fn bits(self) -> u32 {
         self.0
@@ -99,7 +110,9 @@ impl Interest {
 
     /// With what the asked for is of no use without.
     pub(crate) const fn completed(self) -> Self {
-        if self.contains(Self::WAITS) { self.union(Self::MARKS) } else { self }
+        let marks = if self.contains(Self::WAITS) { Self::MARKS } else { Self::NONE };
+        let viewed = self.contains(Self::VIEW) && self.intersects(Self::DATA);
+        self.union(marks).union(if viewed { Self::TALLIED } else { Self::NONE })
     }
 
     /// Whether all of `other` is in `self`.

@@ -29,8 +29,8 @@ pub(crate) use self::{
 use std::sync::Arc;
 
 use crate::{
-    Connection, ConnectionSummary, Data, Disconnect, End, Failure, Finish, RequestClose,
-    RequestHead, ResponseHead, Summary, UpgradeSummary,
+    Connection, ConnectionSummary, Data, Disconnect, End, ExchangeView, Failure, Finish,
+    RequestClose, RequestHead, ResponseHead, Summary, UpgradeSummary,
 };
 
 /// Watches a service: makes one [`Listener`] for each exchange.
@@ -119,6 +119,14 @@ pub trait Listener: Send + 'static {
     /// than the exchange is open: what is to be over at the close is let go of in [`on_close`](Self::on_close).
     fn scope(&mut self) -> Option<Arc<dyn Scope>> {
         None
+    }
+
+    /// A view of the exchange, for who wants to know how it fares while it is open. Called once, if asked for by
+    /// [`Interest::VIEW`], before any other hook and before the inner service is called.
+    ///
+    /// A listener may be dropped before the close: a panic silences it.
+    fn opened(&mut self, view: &ExchangeView) {
+        let _ = view;
     }
 
     /// The peer is known to be gone while the exchange is alive and its response not complete. At most once.

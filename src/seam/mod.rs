@@ -87,9 +87,9 @@ impl<O: Observer> LifecycleLayer<O> {
         let settings = Arc::clone(&self.settings);
         let (clock, half_close) = (settings.clock.clone(), settings.half_close);
         let timed = settings.tells && settings.interest.contains(Interest::MARKS);
-        let stamped = settings.stamps;
+        let (stamped, wakes) = (settings.stamps, settings.tells);
         Context::new(
-            conn::Settings { hears: settings, clock, timed, stamped, half_close, driven },
+            conn::Settings { hears: settings, clock, timed, stamped, wakes, half_close, driven },
             about,
             watch,
         )

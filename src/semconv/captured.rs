@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::{Text, query::REDACTED, text::lossy};
+use super::{Text, query::REDACTED};
+use crate::text::lossy;
 
 /// Of one name.
 const MOST_VALUES: usize = 32;

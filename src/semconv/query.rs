@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::text::cut;
+use crate::text::cut;
 
 /// The union of what the conventions 1.44 list and of what their next version adds.
 const SENSITIVE: [&str; 7] = [

@@ -15,9 +15,11 @@ use super::{
     forwarded::{self, Forwarded, Node},
     methods::OTHER,
     query::REDACTED,
+};
+use crate::{
+    Address, RequestHead, Role,
     text::{cut, lossy},
 };
-use crate::{Address, RequestHead, Role};
 
 /// The facts of a head. What is to be formatted, or searched for, is so when it is asked for.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::text::cut;
+use crate::text::cut;
 
 /// Those that were told. Nothing that may panic runs under its lock, and no user's code.
 #[derive(Debug, Default)]

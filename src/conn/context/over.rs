@@ -63,10 +63,6 @@ impl Context {
     /// An exchange that the server held is closed.
     pub(crate) fn end(self: &Arc<Self>, reason: Reason) {
         let cut = match reason {
-            Reason::Upgraded => {
-                self.upgraded.fetch_add(1, Ordering::Relaxed);
-                false
-            }
             // Its task may see the end of the connection before the transport is dropped.
             Reason::Disconnected | Reason::Shutdown => true,
             // HTTP/1 has no other way to say so.
@@ -83,6 +79,11 @@ impl Context {
         self.answered.store(answered, Ordering::Relaxed);
         self.exchanges_open.fetch_sub(1, Ordering::AcqRel);
         self.leave();
+    }
+
+    /// It is about to be closed by an upgrade: whoever hears of that finds it counted.
+    pub(crate) fn upgrade(&self) {
+        self.upgraded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The task of an upgraded stream begins. Who is to hear of its end.

@@ -41,7 +41,7 @@ impl Cause {
     pub(crate) fn seen(sight: Sight) -> Option<Self> {
         let peer_left = Self::left(sight);
         let dropped = || Self::io(Reason::Shutdown, Initiator::Local);
-        peer_left.or_else(|| sight.has(Sight::DROPPED).then(dropped))
+        peer_left.or_else(|| sight.has(Sight::DROPPED.and(Sight::CUT)).then(dropped))
     }
 
     /// The same but for what this side did.

@@ -61,7 +61,7 @@ fn what_is_long_is_cut_at_a_character_s_end() {
         (request.path().to_owned(), query.into_owned(), agent.into_owned())
     });
     assert_eq!(told, ("/abc".to_owned(), "ghij".to_owned(), "abc".to_owned()));
-    assert_eq!(text::lossy(b"\xff\xff\xff", 4), "\u{fffd}");
+    assert_eq!(crate::text::lossy(b"\xff\xff\xff", 4), "\u{fffd}");
 }
 
 #[test]
