@@ -286,6 +286,8 @@ mod event;
 mod exchange;
 mod future;
 pub mod handle;
+#[cfg(feature = "inflight")]
+pub mod inflight;
 mod layer;
 pub mod observe;
 #[cfg(feature = "opentelemetry")]

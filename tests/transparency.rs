@@ -63,6 +63,13 @@ fn every_row_is_the_same_on_the_wire_and_in_the_handler() {
         let close = LifecycleLayer::new(Hooks::new().on_close(|_| ()));
         assert_eq!(traffic(&row, &close), bare, "the close alone: {}", row.name);
         assert_eq!(traffic(&row, &LifecycleLayer::new(())), bare, "nothing: {}", row.name);
+        #[cfg(feature = "inflight")]
+        {
+            let inflight = tower_lifecycle::inflight::InFlight::new();
+            let layer = LifecycleLayer::new(inflight.clone()).with_handle();
+            assert_eq!(traffic(&row, &layer), bare, "what is open: {}", row.name);
+            assert_eq!(inflight.counts().open, 0, "{}", row.name);
+        }
         let Received { text, frames, end } = &bare.received;
         heard += usize::from(!text.0.is_empty() || !frames.is_empty() || end.is_some());
     }

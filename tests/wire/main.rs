@@ -2,7 +2,12 @@
 //! asked for; and ordinary traffic has no disconnects.
 
 // What errors say, and when a socket is reset, is Linux's.
-#![cfg(all(feature = "axum", feature = "hyper", any(target_os = "linux", target_os = "android")))]
+#![cfg(all(
+    feature = "axum",
+    feature = "hyper",
+    feature = "inflight",
+    any(target_os = "linux", target_os = "android")
+))]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -10,7 +10,7 @@ use tokio::{
     net::TcpListener,
 };
 use tower::{ServiceExt, service_fn};
-use tower_lifecycle::{LifecycleLayer, conn::Transport};
+use tower_lifecycle::{LifecycleLayer, conn::Transport, inflight::InFlight};
 
 use crate::{
     support::{
@@ -25,7 +25,7 @@ use crate::{
     tally::Tally,
 };
 
-pub(crate) type Layer = LifecycleLayer<Option<Tally>>;
+pub(crate) type Layer = LifecycleLayer<(Option<Tally>, Option<InFlight>)>;
 
 /// What a service and its client do.
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +46,15 @@ pub(crate) struct Outcome {
 }
 
 /// The layer in each way in which it may stand beside a connection.
-pub(crate) fn layers(tally: &Tally) -> [(&'static str, Layer); 4] {
-    let counts = LifecycleLayer::new(Some(tally.clone())).hyper_errors();
+pub(crate) fn layers(tally: &Tally) -> [(&'static str, Layer); 5] {
+    let counts = LifecycleLayer::new((Some(tally.clone()), None)).hyper_errors();
+    let knows = LifecycleLayer::new((None, Some(InFlight::new()))).with_handle();
     [
         ("all hooks", counts.clone()),
         ("handles", counts.clone().with_handle()),
         ("cancels", counts.with_handle().cancel_on_disconnect()),
-        ("nothing", LifecycleLayer::new(None)),
+        ("what is open", knows),
+        ("nothing", LifecycleLayer::new((None, None))),
     ]
 }
 
