@@ -43,6 +43,7 @@ mod alarms;
 mod builder;
 mod changes;
 mod closed;
+pub mod drain;
 mod filter;
 mod head;
 mod history;
@@ -59,6 +60,7 @@ pub use self::{
     builder::InFlightBuilder,
     changes::{Change, Changes, TooManySubscribers},
     closed::{Closed, Story},
+    drain::{Drain, DrainLayer, Report},
     filter::Filter,
     head::Headers,
     observer::InFlightState,

@@ -1,4 +1,5 @@
-//! axum with TLS: what was agreed on is told of each connection, and so is a client that cannot agree.
+//! axum with TLS: what was agreed on is told of each connection, and so is a client that cannot agree. A connection that is cut ends
+//! by a reset below TLS.
 //!
 //! `cargo run -p tower-lifecycle-example-tls`
 
@@ -6,18 +7,21 @@ mod certificate;
 
 use std::{error::Error, net::SocketAddr, time::Duration};
 
-use axum::{Router, body::Body, http::Request, routing::get};
+use axum::{Extension, Router, body::Body, http::Request, routing::get};
 use http_body_util::BodyExt;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     time,
 };
 use tokio_rustls::TlsConnector;
 use tower_lifecycle::{
-    ConnectionSummary, Hooks, LifecycleLayer, seam::TlsListener, testing::Client,
+    Connection, ConnectionSummary, Hooks, LifecycleLayer,
+    seam::TlsListener,
+    testing::{Client, MockBody},
 };
 
 use certificate::Certificate;
@@ -58,6 +62,38 @@ async fn visit(addr: SocketAddr, connector: TlsConnector) -> Result<()> {
     Ok(())
 }
 
+type Streams = mpsc::UnboundedSender<Connection>;
+
+/// An answer without an end, and without a length over HTTP/1.0.
+async fn stream(
+    Extension(of): Extension<Connection>,
+    Extension(streams): Extension<Streams>,
+) -> Body {
+    let _ = streams.send(of);
+    Body::new(MockBody::hangs_after(1))
+}
+
+/// A client of it, which is not to take the cut for the end of the answer.
+async fn is_cut(
+    addr: SocketAddr,
+    connector: TlsConnector,
+    streams: &mut mpsc::UnboundedReceiver<Connection>,
+) -> Result<()> {
+    let stream = TcpStream::connect(addr).await?;
+    let mut stream = connector.connect("localhost".try_into()?, stream).await?;
+    stream.write_all(b"GET /stream HTTP/1.0\r\n\r\n").await?;
+    let mut answer = vec![0; 1000];
+    let mut read = 0;
+    while !answer[..read].ends_with(b"\r\n\r\nxxxxx") {
+        read += stream.read(&mut answer[read..]).await?;
+    }
+    streams.recv().await.ok_or("the server is gone")?.cut();
+    let end = stream.read(&mut answer).await;
+    println!("  client      {end:?}");
+    assert!(end.is_err());
+    Ok(())
+}
+
 async fn story() -> Result<()> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let observer = Hooks::new()
@@ -68,11 +104,15 @@ async fn story() -> Result<()> {
             let _ = tell.send(line);
         });
     let certificate = Certificate::new()?;
-    let app = Router::new().route("/", get(async || "hello"));
+    let (tell_stream, mut streams) = mpsc::unbounded_channel();
+    let app = Router::new()
+        .route("/", get(async || "hello"))
+        .route("/stream", get(stream))
+        .layer(Extension(tell_stream));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let addr = listener.local_addr()?;
 
-    let lifecycle = LifecycleLayer::new(observer);
+    let lifecycle = LifecycleLayer::new(observer).with_connection();
     let listener = TlsListener::new(listener, certificate.acceptor.clone(), &lifecycle);
     let (listener, service) = (lifecycle.listener(listener), lifecycle.make_service(app));
     tokio::spawn(async { axum::serve(listener, service).await });
@@ -84,6 +124,12 @@ async fn story() -> Result<()> {
         assert_eq!(told.recv().await, Some(line));
         println!();
     }
+
+    println!("A connection that is cut");
+    is_cut(addr, certificate.connector("http/1.1"), &mut streams).await?;
+    let line = "http/1.1, TLSv1_3, localhost: shutdown by local";
+    assert_eq!(told.recv().await.as_deref(), Some(line));
+    println!();
 
     println!("A client that speaks no TLS");
     let mut client = Client::connect(addr).await?;
