@@ -263,7 +263,6 @@
 //! - `full`: all of them.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports, reason = "what uses the rest follows")]
 
 #[cfg(feature = "access-log")]
 pub mod access_log;
@@ -288,6 +287,8 @@ mod future;
 pub mod handle;
 #[cfg(feature = "inflight")]
 pub mod inflight;
+#[cfg(feature = "inspector")]
+pub mod inspector;
 mod layer;
 pub mod observe;
 #[cfg(feature = "opentelemetry")]
