@@ -155,6 +155,10 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
     for (what, line) in server::TRY {
         writeln!(out, "  {what:<25}{}", line.replace("URL", &url))?;
     }
+    #[cfg(all(feature = "axum", feature = "inspector"))]
+    writeln!(out, "\nWhat is open, live:         {url}/inspector")?;
+    #[cfg(not(all(feature = "axum", feature = "inspector")))]
+    writeln!(out, "\nWith `--features axum,inspector` there is a page that shows what is open.")?;
     writeln!(out)?;
 
     let mut open = HashSet::new();
@@ -172,8 +176,12 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
         }
         Ok::<_, io::Error>(())
     };
+    #[cfg(all(feature = "axum", feature = "inspector"))]
+    let served = server::serve_inspected(listener, reporter, file.path());
+    #[cfg(not(all(feature = "axum", feature = "inspector")))]
+    let served = server::serve(listener, reporter, file.path());
     tokio::select! {
-        served = server::serve(listener, reporter, file.path()) => served?,
+        served = served => served?,
         printed = print => printed?,
         pressed = signal::ctrl_c() => pressed?,
     }

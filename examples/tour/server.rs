@@ -1,6 +1,6 @@
 //! The application under observation, and the one line that has it observed.
 
-use std::{convert::Infallible, future, io, path::Path, time::Duration};
+use std::{convert::Infallible, future, io, net::SocketAddr, path::Path, time::Duration};
 
 use axum::{
     Router,
@@ -12,14 +12,19 @@ use axum::{
         sse::{Event, Sse},
     },
     routing::{get, post},
-    serve::ListenerExt,
+    serve::{Listener, ListenerExt},
 };
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use tokio::{net::TcpListener, task, time};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task, time,
+};
 use tower_http::{services::ServeFile, timeout::TimeoutLayer};
 use tower_lifecycle::{LifecycleLayer, Observer};
+#[cfg(all(feature = "axum", feature = "inspector"))]
+use tower_lifecycle::{RouteLayer, inflight::InFlight, inspector::Inspector};
 
 /// How long the outer middleware of `/slow` waits.
 const LIMIT: Duration = Duration::from_millis(100);
@@ -33,19 +38,44 @@ pub(crate) async fn serve(
     observer: impl Observer,
     file: &Path,
 ) -> io::Result<()> {
-    // Else Nagle's algorithm holds small frames back for 40 ms.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, app(observer, file)).await
+    axum::serve(prompt(listener), app(observer, file)).await
 }
 
-fn app(observer: impl Observer, file: &Path) -> Router {
+/// The same, with a page at `/inspector` that shows what is open.
+///
+/// The outermost layer is that of the page, joined to the connections; `observer` joins it, and hears what these tell.
+#[cfg(all(feature = "axum", feature = "inspector"))]
+pub(crate) async fn serve_inspected(
+    listener: TcpListener,
+    observer: impl Observer,
+    file: &Path,
+) -> io::Result<()> {
+    let inflight = InFlight::new();
+    let lifecycle = lifecycle(inflight.clone()).with_handle();
+    let app = app(observer, file)
+        .layer(RouteLayer::new())
+        .nest_service("/inspector", Inspector::new(inflight));
+    axum::serve(lifecycle.listener(prompt(listener)), lifecycle.make_service(app)).await
+}
+
+/// Else Nagle's algorithm holds small frames back for 40 ms.
+fn prompt(listener: TcpListener) -> impl Listener<Io = TcpStream, Addr = SocketAddr> {
+    listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    })
+}
+
+fn lifecycle<O: Observer>(observer: O) -> LifecycleLayer<O> {
     // axum wraps the errors of all bodies in one of its own, which the layer is told to know.
     let lifecycle = LifecycleLayer::new(observer).known_error::<axum::Error>();
     // With the feature it understands what HTTP/2 says too.
     #[cfg(feature = "hyper")]
     let lifecycle = lifecycle.hyper_errors();
+    lifecycle
+}
+
+fn app(observer: impl Observer, file: &Path) -> Router {
+    let lifecycle = lifecycle(observer);
 
     // A route whose timeout is outside: what it cuts off, the lifecycle layer sees as a drop.
     let slow = Router::new()

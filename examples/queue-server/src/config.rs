@@ -4,7 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{api::Bodies, auth::MAX_USER, queues::Times, server::Settings, store::Limits};
+use crate::{
+    api::Bodies,
+    auth::MAX_USER,
+    queues::Times,
+    server::{Inspect, Settings},
+    store::Limits,
+};
 
 const AFTER: &str = "\
 Without a key it is in development mode: it makes a secret, keeps it in the data directory, prints tokens that work, and listens on this machine
@@ -144,6 +150,18 @@ pub(crate) struct Serve {
     #[arg(long, env = "QUEUE_MAX_BODY", value_parser = positive, default_value_t = 1 << 20, value_name = "N", help_heading = "Limits")]
     pub(crate) max_body: usize,
 
+    /// Shows what is open at /inspector, to this machine alone. Always on in the development mode
+    #[arg(long, env = "QUEUE_INSPECTOR", help_heading = "Inspector")]
+    pub(crate) inspector: bool,
+    /// Shows it to whoever has the token in this file (16 characters or more), by `Authorization: Bearer` or as a password
+    #[arg(
+        long,
+        env = "QUEUE_INSPECTOR_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Inspector"
+    )]
+    pub(crate) inspector_token_file: Option<PathBuf>,
+
     /// How the log looks
     #[arg(long, env = "QUEUE_LOG_FORMAT", default_value = "text", help_heading = "Log")]
     pub(crate) log_format: LogFormat,
@@ -191,7 +209,7 @@ fn positive(text: &str) -> Result<usize, String> {
 }
 
 impl Serve {
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self, inspector: Inspect) -> Settings {
         Settings {
             times: Times { park: self.poll_timeout, ..Times::default() },
             max_parked: self.max_parked,
@@ -199,6 +217,7 @@ impl Serve {
             header_timeout: self.header_timeout,
             stalled: self.stall_timeout,
             drain_window: self.drain_window,
+            inspector,
         }
     }
 

@@ -17,6 +17,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tower_lifecycle::{
+    ExchangeHandle,
     detach::shield,
     park::{Drained, Lot, Outcome, Policy, Refused},
 };
@@ -154,14 +155,23 @@ impl Queues {
         Ok(Answer { events, last: false })
     }
 
-    /// Answers as soon as there are events, or empty when it has waited long enough.
+    /// Answers as soon as there are events, or empty when it has waited long enough. With a handle the poll's exchange says that it is parked.
     ///
     /// # Errors
     /// Those of section "Errors" of the README.
-    pub async fn poll(&self, ask: Ask) -> Result<Answer, ApiError> {
+    pub async fn poll(
+        &self,
+        ask: Ask,
+        exchange: Option<ExchangeHandle>,
+    ) -> Result<Answer, ApiError> {
         // Boxed, so that a parked poll does not keep the room that its beginning needs.
         let poll = Box::pin(self.begin(&ask)).await?;
         let slot = self.lot.park(ask.queue).map_err(refused)?;
+        let slot = match &exchange {
+            Some(exchange) => slot.of(exchange),
+            None => slot,
+        };
+        drop(exchange);
         let turn = OnceLock::new();
         let check = || async {
             match self.look(&ask, &turn).await {
@@ -296,6 +306,15 @@ impl Queues {
     pub async fn drain(&self, window: Duration, patience: Duration) -> Drained {
         self.draining.send_replace(true);
         self.lot.drain(window, patience).await
+    }
+
+    /// Resolves once it [drains](Self::drain).
+    pub fn drains(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.draining.subscribe();
+        async move {
+            // Without queues there is nothing to drain.
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
     }
 
     /// Forgets what does not matter any more. To be called every few seconds.

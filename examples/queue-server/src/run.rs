@@ -1,6 +1,7 @@
 //! What `main` does: reads the command line, opens the store, serves until a signal.
 
 use std::{
+    fmt::Display,
     fs, io,
     io::{IsTerminal as _, Write as _},
     net::SocketAddr,
@@ -12,6 +13,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::NamedTempFile;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tower_lifecycle::{inflight::InFlight, inspector::Inspector};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ use crate::{
     config::{Cli, Command, Keys, LogFormat, Serve, Token},
     listen,
     queues::Queues,
-    server::{App, LONGEST_PARK},
+    server::{App, Inspect, LONGEST_PARK},
     store::{OnNotice, Store, embedded::Embedded, redis::Redis},
 };
 
@@ -77,7 +79,7 @@ async fn serve(serve: &Serve) -> Result<(), Failed> {
     let address = listener.local_addr().map_err(|error| Failed(error.to_string()))?;
     let (notices, hears) = notices();
     let store = open_store(serve, notices).await?;
-    let app = App::new(store, key.clone(), serve.settings());
+    let app = App::new(store, key.clone(), serve.settings(inspector(serve, dev)?));
     let _ = hears.set(Arc::clone(app.queues()));
     tracing::info!(%address, store = if serve.redis.is_some() { "redis" } else { "embedded" }, "listening");
     if dev {
@@ -155,6 +157,21 @@ fn given(keys: &Keys) -> Result<Option<Key>, Failed> {
     Ok(Some(bound(key, keys)))
 }
 
+/// Who may look at what is open.
+fn inspector(serve: &Serve, dev: bool) -> Result<Inspect, Failed> {
+    let Some(path) = &serve.inspector_token_file else {
+        return Ok(if serve.inspector || dev { Inspect::Local } else { Inspect::Nobody });
+    };
+    let refused =
+        |error: &dyn Display| Failed(format!("--inspector-token-file {}: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| refused(&error))?;
+    let token = text.trim_end_matches(['\r', '\n']).to_owned();
+    // The one that is served with is made when it listens.
+    let tried = Inspector::new(InFlight::new()).token(token.as_str());
+    tried.map_err(|error| refused(&error))?;
+    Ok(Inspect::Token(token))
+}
+
 fn bound(key: Key, keys: &Keys) -> Key {
     let key = match &keys.audience {
         Some(audience) => key.audience(audience),
@@ -225,6 +242,9 @@ curl -s -H "Authorization: Bearer $SERVICE" -d '{{"users":["dev"],"event":{{"typ
 
 # Or in a browser:
 http://{address}/#token={user}&service={service}
+
+# What is open, live:
+http://{address}/inspector
 "#
     );
 }

@@ -18,7 +18,9 @@ use tokio::{
     time::{Instant, interval, timeout_at},
 };
 use tower_lifecycle::{
-    Hooks, LifecycleLayer, Observer, Server, Summary,
+    Hooks, LifecycleLayer, Observer, RouteLayer, Server, Summary,
+    inflight::InFlight,
+    inspector::Inspector,
     park::{Policy, Unparked},
 };
 
@@ -46,6 +48,7 @@ pub struct Parts {
     header_timeout: Duration,
     stalled: Duration,
     drain_window: Duration,
+    inspector: Inspect,
     on_end: OnEnd,
 }
 
@@ -62,7 +65,7 @@ pub enum Ended<'a> {
 struct OnEnd(Arc<dyn Fn(Ended<'_>) + Send + Sync>);
 
 /// What a server allows, and how patient it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How long polls take.
     pub times: Times,
@@ -76,6 +79,20 @@ pub struct Settings {
     pub stalled: Duration,
     /// Over how long parked polls are answered when the server stops.
     pub drain_window: Duration,
+    /// Who may look at what is open.
+    pub inspector: Inspect,
+}
+
+/// Who may look at `/inspector`.
+#[derive(Clone, Default)]
+pub enum Inspect {
+    /// Nobody: there is none, and it costs nothing.
+    #[default]
+    Nobody,
+    /// Who asks from this machine.
+    Local,
+    /// Who has the token, of 16 characters or more.
+    Token(String),
 }
 
 impl Default for Settings {
@@ -87,6 +104,7 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(30),
             stalled: Duration::from_secs(20),
             drain_window: Duration::from_secs(5),
+            inspector: Inspect::Nobody,
         }
     }
 }
@@ -130,6 +148,7 @@ impl App {
             header_timeout: settings.header_timeout,
             stalled: settings.stalled,
             drain_window: settings.drain_window,
+            inspector: settings.inspector,
             on_end,
         }))
     }
@@ -153,7 +172,16 @@ impl App {
         listener: TcpListener,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let lifecycle = LifecycleLayer::new(self.observer()).cancel_on_disconnect().hyper_errors();
+        let inspector = self.inspector()?;
+        let inflight = inspector.as_ref().map(|(inflight, _)| inflight.clone());
+        let mut router = self.router();
+        let lifecycle = LifecycleLayer::new((self.observer(), inflight));
+        let mut lifecycle = lifecycle.cancel_on_disconnect().hyper_errors();
+        if let Some((_, inspector)) = inspector {
+            // Polls say that they are parked, and routes which they are, by handles.
+            lifecycle = lifecycle.with_handle();
+            router = router.layer(RouteLayer::new()).nest_service("/inspector", inspector);
+        }
         let mut builder = Builder::new(TokioExecutor::new());
         // A client that vanishes without a word is known to be gone when a ping is not answered.
         builder
@@ -170,7 +198,7 @@ impl App {
         let window = self.drain_window;
         let end = OnceLock::new();
         let result = server
-            .serve_until(self.router(), async {
+            .serve_until(router, async {
                 stop.await;
                 let _ = end.set(Instant::now() + window + STOP);
                 tracing::info!(
@@ -188,6 +216,19 @@ impl App {
             tracing::warn!("the store did not let go in time");
         }
         result
+    }
+
+    /// What shows what is open, if somebody may look.
+    fn inspector(&self) -> io::Result<Option<(InFlight, Inspector)>> {
+        let inflight = InFlight::new();
+        let inspector = Inspector::new(inflight.clone());
+        let inspector = match &self.inspector {
+            Inspect::Nobody => return Ok(None),
+            Inspect::Local => inspector,
+            Inspect::Token(token) => inspector.token(token.as_str()).map_err(io::Error::other)?,
+        };
+        let queues = Arc::clone(&self.queues);
+        Ok(Some((inflight, inspector.ends_when(move || queues.drains()))))
     }
 
     fn observer(&self) -> impl Observer + use<> {
@@ -224,6 +265,16 @@ impl Deref for App {
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+impl fmt::Debug for Inspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "Nobody",
+            Self::Local => "Local",
+            Self::Token(_) => "Token",
+        })
     }
 }
 

@@ -60,6 +60,14 @@ fn write(dir: &TempDir, name: &str, text: &[u8]) -> String {
 }
 
 #[test]
+fn a_token_of_the_inspector_that_nobody_could_use_is_refused() {
+    let dir = tempdir().expect("a temporary directory");
+    let short = write(&dir, "short", b"secret\n");
+    fails(&dir, &["--inspector-token-file", &short], &[&short, "16 or more"]);
+    fails(&dir, &["--inspector-token-file", "nowhere"], &["nowhere", "No such file"]);
+}
+
+#[test]
 fn help_names_every_option_with_its_environment_variable_and_its_default() {
     let dir = tempdir().unwrap();
     let output = run(&dir, &["--help"]);

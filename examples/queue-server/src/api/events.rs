@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use tower_lifecycle::ExchangeHandle;
 
 use super::{answer::answer, params::Params};
 use crate::{auth::User, error::ApiError, queues::Ask, server::App};
@@ -17,6 +18,7 @@ pub(super) async fn poll(
     User(user): User,
     params: Params,
     version: Version,
+    exchange: Option<ExchangeHandle>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let (queue, seen) = (params.queue_id()?, params.last_event_id()?);
@@ -24,8 +26,11 @@ pub(super) async fn poll(
     drop(params);
     Box::pin(app.bodies.discard(body)).await?;
     let ask = Ask { queue, user, seen };
-    let found =
-        if peek { Box::pin(app.queues.peek(ask)).await? } else { app.queues.poll(ask).await? };
+    let found = if peek {
+        Box::pin(app.queues.peek(ask)).await?
+    } else {
+        app.queues.poll(ask, exchange).await?
+    };
     Ok(answer(&found, queue, version))
 }
 

@@ -40,6 +40,7 @@ mod delete;
 mod drain;
 mod expiry;
 mod input;
+mod inspector;
 mod leave;
 mod limits;
 mod overflow;

@@ -118,7 +118,7 @@ impl Server {
 
     /// On a store of the test's own.
     pub(crate) async fn on(store: Arc<dyn Store>, setup: &Setup) -> Self {
-        let app = App::new(store, setup.key.clone(), setup.settings);
+        let app = App::new(store, setup.key.clone(), setup.settings.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let (stop, told) = oneshot::channel();
