@@ -6,7 +6,7 @@ use axum::{Router, body::Body, routing};
 use http::{Request, Response};
 use tower::{Layer, Service, layer::util::Identity, service_fn};
 use tower_http::trace::TraceLayer;
-use tower_lifecycle::{LifecycleLayer, trace};
+use tower_lifecycle::{LifecycleLayer, inflight, trace};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
@@ -60,6 +60,10 @@ subjects! {
     LifecycleHandle = "lifecycle (), handle";
     /// An observer that counts in every hook, and a handle.
     LifecycleCountingHandle = "lifecycle counting, handle";
+    /// `InFlight`, which nobody looks at.
+    InFlight = "inflight";
+    /// The same without times.
+    InFlightLean = "inflight, without times";
     /// `TraceLayer::new_for_http()`, no subscriber.
     Trace = "TraceLayer";
     /// The same, subscriber at INFO: nothing of it is enabled.
@@ -132,6 +136,8 @@ macro_rules! with_layer {
             LifecycleAll: LifecycleLayer::new(Counting::all());
             LifecycleHandle: LifecycleLayer::new(()).with_handle();
             LifecycleCountingHandle: LifecycleLayer::new(Counting::hooks()).with_handle();
+            InFlight: LifecycleLayer::new(inflight::InFlight::new());
+            InFlightLean: LifecycleLayer::new(inflight::InFlight::builder().without_times().build());
             Trace | TraceInfo | TraceAll | RouterTrace: TraceLayer::new_for_http();
             Prometheus: layers::prometheus();
             LifecycleTrace | LifecycleTraceInfo | LifecycleTraceAll | LifecycleTraceBridgeOff
