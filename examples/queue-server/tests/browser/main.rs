@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../../../tests/inspector/chromium.rs"]
+#[expect(dead_code, reason = "the tests of the inspector's page need more of it")]
 mod chromium;
 mod events;
 mod files;
