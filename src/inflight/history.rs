@@ -206,21 +206,25 @@ impl Slowest {
     #[cold]
     fn keep(&self, past: &Past) {
         let at = past.ended() / self.part;
+        // What goes is dropped outside of the lock: with it may go the last of somebody's layer.
+        let mut old = Vec::new();
         let mut parts = lock(&self.parts);
         if parts.back().is_none_or(|(last, _)| *last < at) {
             parts.push_back((at, Vec::new()));
             while parts.front().is_some_and(|(first, _)| at - first > u64::from(PARTS)) {
-                parts.pop_front();
+                old.extend(parts.pop_front());
             }
         }
         let Some((last, slowest)) = parts.back_mut() else { return };
         let place = slowest.partition_point(|there| there.lasted >= past.lasted);
         slowest.insert(place, past.clone());
-        slowest.truncate(self.most);
+        let fastest = slowest.split_off(self.most.min(slowest.len()));
         let full = slowest.len() == self.most;
         let floor = slowest.last().filter(|_| full).map_or(0, |last| last.lasted);
         self.floor.store(floor, Ordering::Relaxed);
         self.begins.store(*last * self.part, Ordering::Release);
+        drop(parts);
+        drop((old, fastest));
     }
 
     fn all(&self, now: u64) -> Vec<Past> {
